@@ -1,0 +1,290 @@
+"""Consume: the one way to subscribe.
+
+A batch is claimed in the inbox, handled and positioned in one transaction; the Kafka offset is committed after it. When
+anything in a batch fails, the batch is rolled back and its messages are taken one at a time, so that one bad message
+costs the others nothing: it alone is set aside. An outage is waited out with the batch in hand.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+
+from chassis import dead_letters, inbox, telemetry
+from chassis.arrival import Arrival, Broken
+from chassis.dead_letters import DiedTooOften, Waits
+from chassis.failpoints import reach
+from chassis.handlers import Handlers, Lane
+from chassis.inbox import Claim
+from chassis.loop import backoff
+from chassis.postgres import Connection, Database, is_outage
+
+log = structlog.get_logger()
+
+DEATHS = 3
+START_TRIES_APART = 5.0
+Partition = tuple[str, int]
+Records = tuple[ConsumerRecord, ...]
+
+
+class Stopped(Exception):  # noqa: N818 -- an end, not an error.
+    """The consumer was stopped while it waited out an outage; the batch comes again."""
+
+
+class Consumer:
+    """One lane of one service: its own consumer group, subscribed once to all topics of the lane."""
+
+    def __init__(  # noqa: PLR0913 -- what a lane is made of.
+        self, database: Database, handlers: Handlers, lane: Lane, *, bootstrap: str, topic_prefix: str = "", batch: int = 500
+    ) -> None:
+        self.lane = lane
+        self._database = database
+        self._handlers = handlers
+        self._bootstrap = bootstrap
+        self._prefix = topic_prefix
+        self._batch = batch
+        self._positioned: set[Partition] = set()
+        self._untried: set[Partition] = set()
+        self._counted: set[tuple[str, int, int]] = set()
+        self._stopping = asyncio.Event()
+        self.assigned = asyncio.Event()
+        self.consumer_group = f"{topic_prefix}{database.identity.service}.{lane}"
+
+    def broker(self) -> tuple[KafkaBroker, BatchSubscriber]:
+        """Build the FastStream broker with its one subscriber, every setting explicit (see dependencies of delivery)."""
+        broker = KafkaBroker(
+            self._bootstrap,
+            client_id=f"samband-{self.consumer_group}",
+            allow_auto_create_topics=False,
+            apply_types=False,
+            graceful_timeout=15.0,
+            logger=None,
+        )
+        listener = _Assignments(self)
+        subscriber = broker.subscriber(
+            *(self._prefix + topic for topic in self._handlers.topics(self.lane)),
+            batch=True,
+            max_records=self._batch,
+            batch_timeout_ms=5,
+            group_id=self.consumer_group,
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            auto_offset_reset="earliest",
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=3_000,
+            max_poll_interval_ms=300_000,
+            listener=listener,
+            parser=listener.parse,
+            decoder=_raw,
+        )
+        listener.subscriber = subscriber
+        subscriber(self.receive)
+        return broker, subscriber
+
+    def stop(self) -> None:
+        """Ask it to end: the batch in hand is finished and committed, the next is not begun."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Consume until stopped; a Kafka that is away when this starts is waited for."""
+        failures = 0
+        while not self._stopping.is_set():
+            broker, _ = self.broker()
+            try:
+                await broker.start()
+                log.info("consumer_started", group=self.consumer_group)
+                await self._stopping.wait()
+            except Exception as error:
+                if self._stopping.is_set():
+                    raise
+                failures += 1
+                log.warning("consumer_not_started", group=self.consumer_group, error=type(error).__name__)
+                await self._rest(backoff(failures, longest=START_TRIES_APART))
+            finally:
+                await broker.stop()
+        log.info("consumer_stopped", group=self.consumer_group)
+
+    async def receive(self, records: Records) -> None:
+        """Handle a batch to its end: when this returns, every message in it is handled or set aside, and committed."""
+        arrivals = [
+            Arrival.of(record, self._prefix)
+            for record in records
+            if (record.topic.removeprefix(self._prefix), record.partition) in self._positioned
+        ]
+        if not arrivals:
+            return
+        started = time.perf_counter()
+        untried = {(a.topic, a.partition) for a in arrivals} & self._untried
+        failures = 0
+        while True:
+            try:
+                await self._handle(arrivals, untried)
+            except Exception as error:
+                # What is no outage here could not even be set aside: losing it is no choice, so it is tried again too.
+                failures += 1
+                say = log.warning if is_outage(error) else log.error
+                say("batch_waits", group=self.consumer_group, size=len(arrivals), error=dead_letters.describe(error))
+                await self._rest(backoff(failures, longest=5.0))
+                if self._stopping.is_set():
+                    raise Stopped from error
+            else:
+                break
+        self._untried -= untried
+        self._counted.clear()
+        telemetry.CONSUME_BATCH.labels(lane=self.lane).observe(time.perf_counter() - started)
+        reach("consumer.committed")
+
+    async def _handle(self, arrivals: Sequence[Arrival], untried: set[Partition]) -> None:
+        if not untried:
+            try:
+                async with self._database.transaction() as conn:
+                    await self._apply(conn, arrivals)
+                return
+            except Exception as error:
+                if is_outage(error):
+                    raise
+                log.info("batch_taken_apart", group=self.consumer_group, size=len(arrivals), error=type(error).__name__)
+        for arrival in arrivals:
+            await self._handle_alone(arrival, count=(arrival.topic, arrival.partition) in untried)
+
+    async def _handle_alone(self, arrival: Arrival, *, count: bool) -> None:
+        """Handle one message in a transaction of its own, and set it aside when that fails."""
+        try:
+            if count:
+                await self._count_trial(arrival)
+            async with self._database.transaction() as conn:
+                await self._apply(conn, [arrival])
+                if count:
+                    await inbox.end_trials(conn, self.lane, arrival.topic, arrival.partition, arrival.offset)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            async with self._database.transaction() as conn:
+                claim = await self._claim(conn, [arrival])
+                await inbox.end_trials(conn, self.lane, arrival.topic, arrival.partition, arrival.offset)
+                if claim.fresh:
+                    await self._set_aside(conn, arrival, error)
+
+    async def _count_trial(self, arrival: Arrival) -> None:
+        """Count a trial before it is made: after a start, the message that killed the process is among the first."""
+        trial = (arrival.topic, arrival.partition, arrival.offset)
+        if trial in self._counted:
+            return
+        self._counted.add(trial)
+        async with self._database.transaction() as conn:
+            trials = await inbox.count_trial(conn, self.lane, arrival.topic, arrival.partition, arrival.offset)
+        if trials > DEATHS:
+            raise DiedTooOften(f"the process died {trials - 1} times while handling it")
+
+    async def _apply(self, conn: Connection, arrivals: Sequence[Arrival]) -> None:
+        claim = await self._claim(conn, arrivals)
+        reach("consumer.claimed")
+        for arrival in arrivals:
+            if arrival.identity not in claim.fresh:
+                self._count("duplicate")
+                continue
+            claim.fresh.discard(arrival.identity)
+            await self._apply_one(conn, arrival, claim)
+        reach("consumer.handled")
+
+    async def _apply_one(self, conn: Connection, arrival: Arrival, claim: Claim) -> None:
+        try:
+            known = self._handlers.knows(arrival)
+        except Broken as error:
+            await self._set_aside(conn, arrival, error)
+            _block(claim, arrival)
+            return
+        if not known:
+            self._count("unknown_type")
+        elif (arrival.topic, arrival.key_digest) in claim.blocked and not self._handlers.overtakes(arrival):
+            await self._set_aside(conn, arrival, Waits("for an earlier message of its key"))
+        else:
+            await self._handlers.call(conn, arrival)
+            self._count("handled")
+
+    async def _claim(self, conn: Connection, arrivals: Sequence[Arrival]) -> Claim:
+        reached: dict[Partition, int] = {}
+        for arrival in arrivals:
+            reached[arrival.topic, arrival.partition] = arrival.offset + 1
+        positions = [(topic, partition, offset) for (topic, partition), offset in reached.items()]
+        return await inbox.claim(conn, self.lane, [arrival.identity for arrival in arrivals], positions)
+
+    async def _set_aside(self, conn: Connection, arrival: Arrival, error: Exception) -> None:
+        await dead_letters.set_aside(conn, self.lane, arrival, error)
+        self._count("set_aside")
+
+    def _count(self, outcome: str) -> None:
+        telemetry.CONSUMED.labels(lane=self.lane, outcome=outcome).inc()
+
+    def revoke(self, partitions: Iterable[TopicPartition]) -> None:
+        """Stop taking messages of partitions that went to another consumer, or whose position is not known yet."""
+        gone = {(p.topic.removeprefix(self._prefix), p.partition) for p in partitions}
+        self._positioned -= gone
+        self._untried -= gone
+
+    async def position(self, client: Any, partitions: Iterable[TopicPartition]) -> None:
+        """Start newly assigned partitions from where this service's own database says, not from Kafka's idea of it."""
+        known = await self._positions()
+        for partition in partitions:
+            own = (partition.topic.removeprefix(self._prefix), partition.partition)
+            if own in known:
+                client.seek(partition, known[own])
+            self._positioned.add(own)
+            self._untried.add(own)
+        self.assigned.set()
+
+    async def _positions(self) -> dict[Partition, int]:
+        failures = 0
+        while True:
+            try:
+                async with self._database.transaction() as conn:
+                    return await inbox.positions(conn, self.lane)
+            except Exception as error:
+                if not is_outage(error) or self._stopping.is_set():
+                    raise
+                failures += 1
+                log.warning("positions_wait_out_outage", group=self.consumer_group, error=type(error).__name__)
+                await self._rest(backoff(failures, longest=5.0))
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+
+class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types.
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+        self.subscriber: BatchSubscriber | None = None
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        self._consumer.revoke(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        assert self.subscriber is not None  # noqa: S101 -- set before it can start.
+        self._consumer.revoke(assigned)
+        await self._consumer.position(self.subscriber.consumer, assigned)
+
+    async def parse(self, records: Records) -> KafkaAckableMessage:
+        """Wrap a batch untouched: FastStream's own parser loses all of it to one header that is not UTF-8."""
+        assert self.subscriber is not None  # noqa: S101 -- set before it can start.
+        assert self.subscriber.consumer is not None  # noqa: S101 -- it has just read these records.
+        return KafkaAckableMessage(body=b"", raw_message=records, consumer=self.subscriber.consumer)
+
+
+def _block(claim: Claim, arrival: Arrival) -> None:
+    if arrival.key_digest is not None:
+        claim.blocked.add((arrival.topic, arrival.key_digest))
+
+
+async def _raw(message: Any) -> Any:
+    """Hand the records over as they came."""
+    return message.raw_message

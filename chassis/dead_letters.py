@@ -1,0 +1,250 @@
+"""Dead letters: a message that cannot be handled is set aside whole, retried with back-off, and parked for a person.
+
+The first of a key is tried again, in order; later ones of the key wait behind it, all others go on. The attempt is
+counted, and committed, before the message is tried: one that kills its process is counted too.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import structlog
+
+from chassis import telemetry
+from chassis.arrival import Arrival
+from chassis.errors import Refusal
+from chassis.failpoints import reach
+from chassis.handlers import Handlers
+from chassis.postgres import Connection, Database, is_outage
+from chassis.sealing import Place
+from contracts import topics
+
+log = structlog.get_logger()
+
+ATTEMPTS = 5
+FIRST_PAUSE_SECONDS = 2.0
+BELL = "dead_letters"
+
+INSERT_DEAD_LETTER = """
+insert into dead_letters (lane, topic, partition, "offset", key_digest, source, message_id, type, sealed_record, reason,
+    attempts, next_attempt_at, parked_at, purge_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+    now() + make_interval(secs => $12 * (0.5 + random() / 2)), case when $13 then now() end, now() + $14::interval)"""
+
+
+class Waits(Exception):  # noqa: N818 -- what the message does.
+    """An earlier message of the same key was set aside."""
+
+
+async def set_aside(conn: Connection, lane: str, arrival: Arrival, error: Exception) -> None:
+    """Keep a message whole, sealed to this service itself, with why; in the transaction that claims it in the inbox.
+
+    A refusal is understood and declined, so it is parked at once; one that waits for its key has had no attempt.
+    """
+    assert conn.context.identity is not None  # noqa: S101 -- every transaction of Database has one.
+    keyring = conn.context.identity.keyring
+    source, message_id = arrival.identity
+    place = Place(message_id, lane, "dead_letter")
+    parked = isinstance(error, Refusal)
+    await conn.execute(
+        INSERT_DEAD_LETTER,
+        lane,
+        arrival.topic,
+        arrival.partition,
+        arrival.offset,
+        arrival.key_digest,
+        source,
+        message_id,
+        arrival.envelope.type if arrival.envelope else None,
+        keyring.seal(arrival.pack(), keyring.service, place),
+        describe(error),
+        0 if isinstance(error, Waits) else 1,
+        0.0 if isinstance(error, Waits) else FIRST_PAUSE_SECONDS,
+        parked,
+        topic.retention if (topic := topics.BY_NAME.get(arrival.topic)) and topic.holds_secrets else None,
+    )
+    conn.context.rings.add(BELL)
+    telemetry.SET_ASIDE.labels(lane=lane, reason=type(error).__name__).inc()
+    where = {"topic": arrival.topic, "partition": arrival.partition, "offset": arrival.offset}
+    if not isinstance(error, Waits):
+        log.warning("message_set_aside", lane=lane, message_id=message_id, reason=describe(error), **where)
+    if parked:
+        _alarm(lane, message_id, describe(error))
+
+
+def describe(error: BaseException) -> str:
+    """Say what went wrong without the content of the message: only our own errors' texts are known to be free of it."""
+    own = type(error).__module__.partition(".")[0] in {"chassis", "contracts", "services"}
+    return f"{type(error).__name__}: {error}"[:300] if own else type(error).__name__
+
+
+# The first of each key, where it is due and not parked. Without a key, every message is a first.
+CLAIM_DUE = """
+update dead_letters d set attempts = d.attempts + 1,
+    next_attempt_at = now() + make_interval(secs => $2 * 2 ^ least(d.attempts, 10) * (0.5 + random() / 2))
+where d.id = (
+    select head.id from dead_letters head
+    where head.parked_at is null and head.next_attempt_at <= now()
+      and (head.key_digest is null or not exists (
+        select from dead_letters earlier where earlier.lane = head.lane and earlier.topic = head.topic
+          and earlier.key_digest = head.key_digest and earlier.id < head.id))
+    order by head.next_attempt_at for update skip locked limit 1)
+returning d.id, d.lane, d.topic, d.partition, d."offset", d.message_id, d.type, d.sealed_record, d.reason, d.attempts,
+    d.set_aside_at, d.next_attempt_at, d.parked_at"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that was set aside; its content is sealed."""
+
+    id: int
+    lane: str
+    topic: str
+    partition: int
+    offset: int
+    message_id: str
+    type: str | None
+    sealed_record: str
+    reason: str
+    attempts: int
+    set_aside_at: datetime
+    next_attempt_at: datetime
+    parked_at: datetime | None
+
+    def open(self, conn: Connection) -> Arrival:
+        """Open the record that was set aside; raises `CannotOpen`."""
+        assert conn.context.identity is not None  # noqa: S101 -- every transaction of Database has one.
+        place = Place(self.message_id, self.lane, "dead_letter")
+        return Arrival.unpack(conn.context.identity.keyring.open(self.sealed_record, place))
+
+
+async def claim_due(conn: Connection) -> DeadLetter | None:
+    """Take the first message that is due, with its attempt counted and its next time set."""
+    row = await conn.fetchrow(CLAIM_DUE, FIRST_PAUSE_SECONDS)
+    return None if row is None else DeadLetter(*row)
+
+
+DELETE_DEAD_LETTER = "delete from dead_letters where id = $1 returning id"
+
+
+async def delete(conn: Connection, dead_letter_id: int) -> bool:
+    """Remove one, in the transaction that handled it; False when another did."""
+    conn.context.rings.add(BELL)
+    return await conn.fetchval(DELETE_DEAD_LETTER, dead_letter_id) is not None
+
+
+NOTE_FAILURE = """
+update dead_letters set reason = $2, parked_at = case when attempts >= $3 or $4 then now() end
+where id = $1 returning parked_at is not null"""
+
+UNCOUNT = "update dead_letters set attempts = attempts - 1 where id = $1"
+
+
+class Outcome(StrEnum):
+    """What became of one retry."""
+
+    HANDLED = "handled"
+    FAILED = "failed"
+    OUTAGE = "outage"
+
+
+class Retries:
+    """The loop's tick over one service's dead letters."""
+
+    def __init__(self, database: Database, handlers: Handlers) -> None:
+        self._database = database
+        self._handlers = handlers
+
+    async def tick(self) -> int:
+        """Try one message again; gives how many were handled or moved on. An outage is raised, and not counted."""
+        async with self._database.transaction() as conn:
+            letter = await claim_due(conn)
+        if letter is None:
+            await self._measure()
+            return 0
+        if letter.attempts > ATTEMPTS:
+            await self._note(letter, DiedTooOften())
+            return 1
+        reach("retry.counted")
+        try:
+            await self._handle(letter)
+        except Exception as error:
+            if is_outage(error):
+                async with self._database.transaction() as conn:
+                    await conn.execute(UNCOUNT, letter.id)
+                raise
+            await self._note(letter, error)
+        return 1
+
+    async def _handle(self, letter: DeadLetter) -> None:
+        async with self._database.transaction() as conn:
+            if not await delete(conn, letter.id):
+                return
+            arrival = letter.open(conn)
+            if self._handlers.knows(arrival):
+                await self._handlers.call(conn, arrival)
+        telemetry.CONSUMED.labels(lane=letter.lane, outcome="retried").inc()
+        log.info("dead_letter_handled", lane=letter.lane, message_id=letter.message_id, attempts=letter.attempts)
+
+    async def _note(self, letter: DeadLetter, error: Exception) -> None:
+        reason = describe(error)
+        async with self._database.transaction() as conn:
+            parked = await conn.fetchval(NOTE_FAILURE, letter.id, reason, ATTEMPTS, isinstance(error, Refusal))
+        log.warning("dead_letter_failed", lane=letter.lane, message_id=letter.message_id, attempts=letter.attempts, reason=reason)
+        if parked:
+            _alarm(letter.lane, letter.message_id, reason)
+
+    async def _measure(self) -> None:
+        async with self._database.transaction() as conn:
+            parked, waiting = await count(conn)
+        service = self._database.identity.service
+        telemetry.DEAD_LETTERS.labels(service=service, state="parked").set(parked)
+        telemetry.DEAD_LETTERS.labels(service=service, state="waiting").set(waiting)
+
+
+class DiedTooOften(Exception):  # noqa: N818 -- said of a message.
+    """The process died while the message was being handled."""
+
+
+COUNT = "select count(*) filter (where parked_at is not null), count(*) filter (where parked_at is null) from dead_letters"
+
+
+async def count(conn: Connection) -> tuple[int, int]:
+    """Count the parked messages and those that wait or are being retried."""
+    row = await conn.fetchrow(COUNT)
+    assert row is not None  # noqa: S101 -- an aggregate always gives a row.
+    return row[0], row[1]
+
+
+SELECT_PAGE = """
+select id, lane, topic, partition, "offset", message_id, type, sealed_record, reason, attempts, set_aside_at, next_attempt_at,
+    parked_at from dead_letters where id > $1 and ($2::bigint is null or id = $2) order by id limit $3"""
+
+
+async def page(conn: Connection, *, after: int = 0, limit: int = 100, only: int | None = None) -> list[DeadLetter]:
+    """List what is set aside, oldest first."""
+    return [DeadLetter(*row) for row in await conn.fetch(SELECT_PAGE, after, only, limit)]
+
+
+RELEASE = """
+update dead_letters set parked_at = null, attempts = 0, next_attempt_at = now()
+where ($1::bigint is null or id = $1) and parked_at is not null"""
+
+
+async def release(conn: Connection, dead_letter_id: int | None) -> int:
+    """Let a parked message (or all) be tried again; gives how many."""
+    conn.context.rings.add(BELL)
+    return int((await conn.execute(RELEASE, dead_letter_id)).rpartition(" ")[2])
+
+
+PURGE = "delete from dead_letters where purge_at < now()"
+
+
+async def purge(conn: Connection) -> int:
+    """Remove messages with sealed secrets whose time is over; gives how many."""
+    return int((await conn.execute(PURGE)).rpartition(" ")[2])
+
+
+def _alarm(lane: str, message_id: str, reason: str) -> None:
+    telemetry.PARKED.labels(lane=lane).inc()
+    log.error("message_parked", lane=lane, message_id=message_id, reason=reason)

@@ -1,0 +1,134 @@
+"""Handlers: which function acts on which message, and the one way to call it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from chassis.arrival import Arrival, Broken
+from chassis.postgres import Connection, Identity
+from chassis.sealing import Place
+from contracts.message import TYPE, Envelope, Message
+
+M = TypeVar("M", bound=Message)
+Handler = Callable[[Connection, M, Envelope], Awaitable[None]]
+
+SECONDS = 20.0
+"""Longer than a statement may take: what hangs this long hangs by itself, not in Postgres."""
+
+
+class Lane(StrEnum):
+    """A consumer of its own; the urgent one carries sessions, accounts, rights and codes."""
+
+    URGENT = "urgent"
+    NORMAL = "normal"
+
+
+class Hung(Exception):  # noqa: N818 -- said of a handler.
+    """The handler did not return in its time."""
+
+
+class Handlers:
+    """A service's handlers by message type; made in its `consumers.py`, one `on` each."""
+
+    def __init__(self, *, seconds: float = SECONDS) -> None:
+        self._by_type: dict[str, tuple[Lane, type[Message], Handler[Any]]] = {}
+        self._seconds = seconds
+
+    def on(self, message: type[M], *, lane: Lane = Lane.NORMAL) -> Callable[[Handler[M]], Handler[M]]:
+        """Register the one handler of a message; all messages of a topic share a lane, or their order would be lost."""
+
+        def register(handler: Handler[M]) -> Handler[M]:
+            if message.type in self._by_type:
+                raise ValueError(f"{message.type} has a handler already")
+            if any(m.topic == message.topic and other is not lane for other, m, _ in self._by_type.values()):
+                raise ValueError(f"{message.topic.name} is read in another lane already")
+            self._by_type[message.type] = (lane, message, handler)
+            return handler
+
+        return register
+
+    def lanes(self) -> list[Lane]:
+        """Give the lanes that have something to read."""
+        return sorted({lane for lane, _, _ in self._by_type.values()})
+
+    def topics(self, lane: Lane) -> list[str]:
+        """Give the topics of a lane, sorted."""
+        return sorted({message.topic.name for other, message, _ in self._by_type.values() if other is lane})
+
+    def knows(self, arrival: Arrival) -> bool:
+        """Tell whether somebody acts on this message; raises `Broken` for a version of a known message that nobody reads.
+
+        An unknown type is somebody else's and is passed over. A known type in an unknown version is ours and came too
+        early: it is set aside until this service is upgraded.
+        """
+        if arrival.envelope is None:
+            raise Broken(arrival.fault or "no envelope")
+        if arrival.envelope.type in self._by_type:
+            return True
+        match = TYPE.fullmatch(arrival.envelope.type)
+        if match is None:
+            raise Broken("ce_type is not <service>.<Name>.v<major>")
+        stem = f"{match['service']}.{match['name']}.v"
+        if any(known.startswith(stem) and known[len(stem) :].isdigit() for known in self._by_type):
+            raise Broken(f"version {match['major']} of {stem[:-2]} is unknown here")
+        return False
+
+    def overtakes(self, arrival: Arrival) -> bool:
+        """Tell whether this message goes past a queue of its key: it carries newer whole state."""
+        if arrival.envelope is None or arrival.envelope.type not in self._by_type:
+            return False
+        return self._by_type[arrival.envelope.type][1].overtakes
+
+    async def call(self, conn: Connection, arrival: Arrival) -> None:
+        """Validate, open what is sealed to this service, and act, in the caller's transaction.
+
+        Raises `Broken`, `CannotOpen`, `Hung`, or what the handler raises.
+        """
+        envelope, identity = arrival.envelope, conn.context.identity
+        if envelope is None or identity is None:
+            raise Broken(arrival.fault or "no envelope")
+        _, model, handler = self._by_type[envelope.type]
+        message = open_sealed(read(model, arrival), envelope, identity)
+        conn.context.cause = envelope.id
+        timeout = asyncio.timeout(self._seconds)
+        try:
+            async with timeout:
+                await handler(conn, message, envelope)
+        except TimeoutError as error:
+            if timeout.expired():
+                raise Hung(f"the handler of {envelope.type} took more than {self._seconds:g} s") from error
+            raise
+        finally:
+            conn.context.cause = None
+
+
+def read(model: type[M], arrival: Arrival) -> M:
+    """Validate a record's value; raises `Broken` naming the fields at fault, never their content."""
+    if arrival.value is None:
+        raise Broken("the value is null")
+    try:
+        return model.model_validate_json(arrival.value)
+    except ValidationError as error:
+        raise Broken(f"{model.type}: {_faults(error)}") from None
+
+
+def open_sealed(message: M, envelope: Envelope, identity: Identity) -> M:
+    """Open the fields that are sealed to this service; raises `CannotOpen`."""
+    own = [name for name, reader in message.readers.items() if reader == identity.service]
+    if not own:
+        return message
+    opened = {
+        name: identity.keyring.opened(getattr(message, name), Place(envelope.id, envelope.type, name)) for name in own
+    }
+    return message.model_copy(update=opened)
+
+
+def _faults(error: ValidationError) -> str:
+    faults: Iterable[str] = (
+        f"{'.'.join(map(str, fault['loc'])) or 'value'}: {fault['type']}"
+        for fault in error.errors(include_input=False, include_url=False, include_context=False)[:5]
+    )
+    return ", ".join(faults)

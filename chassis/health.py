@@ -1,0 +1,56 @@
+"""Health: whether this process lives, whether it can serve, and what it measures; plain, for machines beside it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+
+import structlog
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+log = structlog.get_logger()
+
+SECONDS = 2.0
+
+Check = Callable[[], Awaitable[object]]
+
+
+def router(checks: Mapping[str, Check], *, alive: Callable[[], str | None] = lambda: None) -> APIRouter:
+    """Make the routes `/livez`, `/readyz` and `/metrics`, which nobody needs to sign in for.
+
+    `/livez` never looks outside the process (ops-O3): it is 200 unless `alive` says, in a constant text, why not.
+    `/readyz` asks every check at once; one that raises or takes longer than two seconds makes it 503, by its name only.
+    """
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/livez")
+    async def livez() -> Response:
+        reason = alive()
+        return _plain("ok") if reason is None else _plain(reason, HTTPStatus.SERVICE_UNAVAILABLE)
+
+    @routes.get("/readyz")
+    async def readyz() -> Response:
+        outcomes = await asyncio.gather(*(_passes(name, check) for name, check in checks.items()))
+        failed = [name for name, passed in zip(checks, outcomes, strict=True) if not passed]
+        return _plain("failed: " + ", ".join(failed), HTTPStatus.SERVICE_UNAVAILABLE) if failed else _plain("ok")
+
+    @routes.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return routes
+
+
+async def _passes(name: str, check: Check) -> bool:
+    try:
+        async with asyncio.timeout(SECONDS):
+            await check()
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the service is not ready.
+        log.warning("readiness_check_failed", check=name, error=type(error).__name__)
+        return False
+    return True
+
+
+def _plain(text: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return PlainTextResponse(f"{text}\n", status)

@@ -1,0 +1,88 @@
+"""Inbox: act on each message once, however often Kafka brings it, and know where to go on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chassis.postgres import Connection
+
+# One statement a batch: which messages are new, which keys have a message set aside, and where the partitions go on.
+CLAIM = """
+with positions as (
+    insert into consumer_positions (lane, topic, partition, next_offset)
+    select $1, * from unnest($4::text[], $5::int[], $6::bigint[])
+    on conflict on constraint consumer_positions_pk do update set next_offset = excluded.next_offset
+),
+fresh as (
+    insert into inbox (source, message_id) select * from unnest($2::text[], $3::text[])
+    on conflict on constraint inbox_pk do nothing returning source, message_id
+)
+select source, message_id, null::bytea as key_digest from fresh
+union all
+select topic, null, key_digest from dead_letters where lane = $1 and key_digest is not null group by topic, key_digest"""
+
+SELECT_BLOCKED = "select topic, key_digest from dead_letters where lane = $1 and key_digest is not null group by topic, key_digest"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a batch may do: `fresh` are (source, message id) never handled before, `blocked` are (topic, key digest)."""
+
+    fresh: set[tuple[str, str]]
+    blocked: set[tuple[str, bytes]]
+
+
+async def claim(
+    conn: Connection, lane: str, messages: Sequence[tuple[str, str]], positions: Sequence[tuple[str, int, int]]
+) -> Claim:
+    """Note messages as handled and positions (topic, partition, next offset) as reached, in the caller's transaction.
+
+    Another consumer that holds the same message is waited for. What it set aside meanwhile is not in this statement's
+    snapshot, so the blocked keys are read again whenever some message was not new.
+    """
+    sources, ids = [source for source, _ in messages], [message_id for _, message_id in messages]
+    columns = list(zip(*positions, strict=True)) or [(), (), ()]
+    rows = await conn.fetch(CLAIM, lane, sources, ids, *columns)
+    fresh = {(row[0], row[1]) for row in rows if row[1] is not None}
+    if len(fresh) < len(set(messages)):
+        rows = await conn.fetch(SELECT_BLOCKED, lane)
+        return Claim(fresh, {(row[0], row[1]) for row in rows})
+    return Claim(fresh, {(row[0], row[2]) for row in rows if row[1] is None})
+
+
+SELECT_POSITIONS = "select topic, partition, next_offset from consumer_positions where lane = $1"
+
+
+async def positions(conn: Connection, lane: str) -> dict[tuple[str, int], int]:
+    """Give the next offset of each (topic, partition) that this lane has read."""
+    return {(row[0], row[1]): row[2] for row in await conn.fetch(SELECT_POSITIONS, lane)}
+
+
+COUNT_TRIAL = """
+insert into consumer_trials (lane, topic, partition, "offset", trials) values ($1, $2, $3, $4, 1)
+on conflict on constraint consumer_trials_pk do update set trials = consumer_trials.trials + 1
+returning trials"""
+
+
+async def count_trial(conn: Connection, lane: str, topic: str, partition: int, offset: int) -> int:
+    """Count one more trial of a message, to be committed before it is tried; gives how often it has been tried."""
+    return int(await conn.fetchval(COUNT_TRIAL, lane, topic, partition, offset))
+
+
+DELETE_TRIALS = """
+delete from consumer_trials where lane = $1 and topic = $2 and partition = $3 and "offset" <= $4"""
+
+
+async def end_trials(conn: Connection, lane: str, topic: str, partition: int, offset: int) -> None:
+    """Forget the trials of the messages up to this one: they did not kill the process."""
+    await conn.execute(DELETE_TRIALS, lane, topic, partition, offset)
+
+
+PRUNE = """
+delete from inbox where ctid in (
+    select ctid from inbox where handled_at < now() - make_interval(days => $1) limit $2)"""
+
+
+async def prune(conn: Connection, *, days: int, limit: int) -> int:
+    """Forget messages handled that many days ago, a bounded number at a time; gives how many."""
+    status = await conn.execute(PRUNE, days, limit)
+    return int(status.rpartition(" ")[2])

@@ -1,0 +1,30 @@
+"""Janitor: small deletes of what the chassis keeps only for a time."""
+
+import structlog
+
+from chassis import dead_letters, idempotency, inbox
+from chassis.loop import Loop
+from chassis.postgres import Database
+
+log = structlog.get_logger()
+
+INBOX_DAYS = 14
+"""Topic retention (7 days) and a week: a message that comes again later than that was dropped by Kafka long ago (rel-R9)."""
+CHUNK = 5_000
+EVERY_SECONDS = 60.0
+
+
+def loop(database: Database) -> Loop:
+    """Make the loop that forgets old inbox rows, idempotency keys, and dead letters whose secrets have expired."""
+
+    async def tick() -> int:
+        async with database.transaction() as conn:
+            pruned = await inbox.prune(conn, days=INBOX_DAYS, limit=CHUNK)
+        async with database.transaction() as conn:
+            pruned = max(pruned, await idempotency.prune(conn, CHUNK))
+        async with database.transaction() as conn:
+            if purged := await dead_letters.purge(conn):
+                log.warning("dead_letters_purged", count=purged)
+        return pruned // CHUNK
+
+    return Loop("janitor", tick, every=EVERY_SECONDS)

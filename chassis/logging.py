@@ -1,0 +1,93 @@
+"""Logging: one JSON object a line; ids yes, people's data and secrets no."""
+
+import logging
+import sys
+import traceback
+from typing import Any
+
+import structlog
+from pydantic import SecretStr
+from structlog.types import EventDict, WrappedLogger
+
+from chassis.dead_letters import describe
+from contracts.privacy import Sealed
+
+MASK = "…"
+SECRET_NAMES = frozenset(
+    {"address", "authorization", "code", "cookie", "email", "name", "password", "payload", "phone", "pin", "recipient",
+     "secret", "session", "token", "value"}
+)  # fmt: skip
+
+
+def configure(service: str, role: str, level: str = "INFO") -> None:
+    """Send every log line of this process, also of libraries, to standard output as JSON."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _name(service, role),
+        show_failures,
+        redact,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for noisy in ("aiokafka", "uvicorn.error", "asyncio"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, getattr(logging, level)))
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Mask what stands under a name that may hold a person's data or a secret, at any depth."""
+    return {name: _masked(name, value) for name, value in event.items()}
+
+
+def _masked(name: str, value: Any) -> Any:
+    if name.lower() in SECRET_NAMES or isinstance(value, (Sealed, SecretStr, bytes)):
+        return MASK
+    if isinstance(value, dict):
+        return {key: _masked(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_masked("", inner) for inner in value]
+    return value
+
+
+def show_failures(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace an exception by its types and places; texts of foreign exceptions may quote a row, so they are left out."""
+    info = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if info is True else info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        event["failure"] = list(_chain(error))
+    return event
+
+
+def _chain(error: BaseException | None) -> Any:
+    while error is not None:
+        frames = traceback.extract_tb(error.__traceback__)[-12:]
+        yield {
+            "error": describe(error),
+            "at": [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames],
+        }
+        error = error.__cause__ or error.__context__
+
+
+def _name(service: str, role: str) -> Any:
+    def name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("service", service)
+        event.setdefault("role", role)
+        return event
+
+    return name

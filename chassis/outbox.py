@@ -1,0 +1,174 @@
+"""Outbox: a message is owed in the transaction that made it true, and sent from nowhere else."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from uuid_utils.compat import uuid7
+
+from chassis import telemetry
+from chassis.errors import Kind, Refusal
+from chassis.postgres import Connection
+from chassis.sealing import Place
+from contracts.message import Headers, Message
+from contracts.privacy import Sealed
+
+BELL = "outbox"
+
+INSERT_MESSAGE = """
+insert into outbox (message_id, topic, key, type, headers, payload, keeps_payload) values ($1, $2, $3, $4, $5, $6, $7)"""
+
+
+class MessageTooLarge(Refusal):
+    """The message is too large to be sent.
+
+    It has {size} bytes; at most {limit} can be sent. Nothing was saved.
+    """
+
+    kind = Kind.TOO_LARGE
+
+
+async def add(conn: Connection, message: Message) -> UUID:
+    """Owe a message: it is published if, and only if, the caller's transaction commits. Returns its id (`ce_id`).
+
+    Seals the sealed fields to their readers. To keep order per key, lock or insert the aggregate's row first: then
+    outbox ids of one key follow its commits. Raises `MessageTooLarge`, or `NoKeyFor` when a reader's key is missing.
+    """
+    identity = conn.context.identity
+    if identity is None:
+        raise RuntimeError("outbox.add needs a connection of Database.transaction()")
+    message_id = uuid7()
+    payload = _encode(conn, message, str(message_id))
+    if len(payload) > identity.largest_message:
+        raise MessageTooLarge(size=len(payload), limit=identity.largest_message)
+    headers = Headers(message_id, identity.service, message.type, message.key, causationid=conn.context.cause)
+    await conn.execute(
+        INSERT_MESSAGE,
+        message_id,
+        message.topic.name,
+        message.key,
+        message.type,
+        json.dumps(headers.as_dict()),
+        payload,
+        not message.holds_secrets,
+    )
+    conn.context.rings.add(BELL)
+    telemetry.OUTBOX_WRITTEN.labels(type=message.type).inc()
+    return message_id
+
+
+def _encode(conn: Connection, message: Message, message_id: str) -> bytes:
+    """Write the message as JSON with its sealed fields sealed; the bytes are encoded once, here."""
+    assert conn.context.identity is not None  # noqa: S101 -- add() has checked.
+    keyring = conn.context.identity.keyring
+    sealed: dict[str, Sealed[Any]] = {
+        name: Sealed.from_token(keyring.seal(field.clear, message.readers[name], Place(message_id, message.type, name)))
+        for name, field in message.seals().items()
+    }
+    return (message.model_copy(update=sealed) if sealed else message).model_dump_json().encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A row of the outbox."""
+
+    id: int
+    message_id: UUID
+    topic: str
+    key: str
+    headers: dict[str, str]
+    payload: bytes
+    created_at: datetime
+
+    def kafka_headers(self) -> list[tuple[str, bytes]]:
+        """Give all headers as Kafka takes them; a replayed message keeps its first time and sequence."""
+        headers = {"ce_time": self.created_at.isoformat(), "ce_sequence": f"{self.id:020d}"} | self.headers
+        return [(name, value.encode()) for name, value in headers.items()]
+
+
+# One statement a cycle: what Kafka acknowledged leaves the outbox for the archive, and the next messages are read. There
+# is no cursor, so a row whose transaction commits late is never skipped. The parts of a statement share one snapshot,
+# so the rows just deleted must be left out by name; `not in (select …)` is a hashed look-up, `<> all($1)` a search.
+CYCLE = """
+with gone as (delete from outbox where id = any($1::bigint[]) returning *),
+kept as (
+    insert into outbox_published (id, message_id, topic, key, type, headers, payload, created_at)
+    select id, message_id, topic, key, type,
+        case when keeps_payload then headers end, case when keeps_payload then payload end, created_at
+    from gone where $2
+)
+select id, message_id, topic, key, headers, payload, created_at from outbox
+where id not in (select id from gone)
+  and (topic, key) not in (select * from unnest($3::text[], $4::text[]))
+  and topic not in (select unnest($5::text[]))
+order by id limit $6"""
+
+
+async def cycle(  # noqa: PLR0913 -- one argument for each part of the one statement.
+    conn: "asyncpg.Connection[asyncpg.Record]",
+    acknowledged: list[int],
+    *,
+    archive: bool,
+    held_keys: list[tuple[str, str]],
+    held_topics: list[str],
+    limit: int,
+) -> list[Owed]:
+    """Move what was acknowledged to the archive and give the next messages in order, passing over what is held."""
+    topics, keys = [topic for topic, _ in held_keys], [key for _, key in held_keys]
+    rows = await conn.fetch(CYCLE, acknowledged, archive, topics, keys, held_topics, limit)
+    return [Owed(row[0], row[1], row[2], row[3], json.loads(row[4]), row[5], row[6]) for row in rows]
+
+
+SELECT_DEPTH = "select count(*), coalesce(extract(epoch from now() - min(created_at)), 0)::float8 from outbox"
+
+
+async def depth(conn: "asyncpg.Connection[asyncpg.Record]") -> tuple[int, float]:
+    """Count the messages that wait, and give the age of the oldest in seconds."""
+    row = await conn.fetchrow(SELECT_DEPTH)
+    assert row is not None  # noqa: S101 -- an aggregate always gives a row.
+    return row[0], row[1]
+
+
+TURN_OVER = "select outbox_turn_over($1)"
+
+
+async def turn_over(conn: "asyncpg.Connection[asyncpg.Record]", keep_days: int) -> int:
+    """Make the archive's next day partitions and drop those past their days; gives how many were dropped."""
+    return int(await conn.fetchval(TURN_OVER, keep_days))
+
+
+COUNT_ARCHIVED = """
+select type, count(*), count(*) filter (where payload is null) from outbox_published
+where published_at >= $1 and ($2::text is null or type = $2) group by type order by type"""
+
+REPLAY = """
+insert into outbox (message_id, topic, key, type, headers, payload, keeps_payload)
+select message_id, topic, key, type,
+    (jsonb_build_object('ce_time', created_at, 'ce_sequence', lpad(id::text, 20, '0')) || headers::jsonb)::text, payload, true
+from outbox_published where published_at >= $1 and ($2::text is null or type = $2) and payload is not null
+order by published_at, id"""
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """How many messages of a type the archive holds; `sealed` of them kept no value and cannot be sent again."""
+
+    type: str
+    count: int
+    sealed: int
+
+
+async def archived(conn: Connection, since: datetime, kind: str | None) -> list[Archived]:
+    """Count what was published since then, by type."""
+    return [Archived(*row) for row in await conn.fetch(COUNT_ARCHIVED, since, kind)]
+
+
+async def replay(conn: Connection, since: datetime, kind: str | None) -> int:
+    """Owe again what was published since then, with the same ids: readers that had it drop it, latecomers take it."""
+    await conn.execute("set local statement_timeout = '600s'")
+    status = await conn.execute(REPLAY, since, kind, timeout=600)
+    conn.context.rings.add(BELL)
+    return int(status.rpartition(" ")[2])

@@ -1,0 +1,157 @@
+"""Postgres: the service's pool, and the one way to open a transaction."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import asyncpg
+import structlog
+
+from chassis import telemetry
+from chassis.bell import Bell
+from chassis.loop import backoff
+from chassis.sealing import Keyring
+
+log = structlog.get_logger()
+
+COMMAND_SECONDS = 10.0
+ACQUIRE_SECONDS = 10.0
+SESSION = {
+    "statement_timeout": "15s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "60s",
+}
+_OUTAGES = (
+    OSError,  # TimeoutError and ConnectionError among them.
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether the database (or the way to it) failed, so that the same work may succeed later unchanged."""
+    return isinstance(error, _OUTAGES)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose connections these are: what the outbox and the inbox must know of their service."""
+
+    service: str
+    keyring: Keyring
+    largest_message: int = 900_000
+    """Bytes; below the broker's `max.message.bytes`."""
+
+
+@dataclass(slots=True)
+class Context:
+    """What a transaction knows besides SQL."""
+
+    identity: Identity | None = None
+    cause: str | None = None
+    """The id of the message being handled."""
+    rings: set[str] = field(default_factory=set)
+    """The bells to ring after the commit."""
+
+    def begin(self, identity: Identity) -> None:
+        self.identity, self.cause = identity, None
+        self.rings.clear()
+
+
+if TYPE_CHECKING:
+    _Base = asyncpg.Connection[asyncpg.Record]
+else:
+    _Base = asyncpg.Connection
+
+
+class Connection(_Base):
+    """A connection with its transaction's `context`."""
+
+    __slots__ = ("context",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.context = Context()
+
+
+class Database:
+    """The pool of one service in one process; `open_database` makes one."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", bell: Bell, identity: Identity) -> None:
+        self._pool = pool
+        self.bell = bell
+        self.identity = identity
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Open a transaction: committed when the block ends, rolled back when it raises; then the bells ring.
+
+        Raises what `is_outage` recognises when Postgres cannot be reached. After a connection that broke during the
+        commit the outcome is unknown: an inbox row or an idempotency key settles it.
+        """
+        started = time.perf_counter()
+        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as proxy:
+            telemetry.POOL_WAIT.observe(time.perf_counter() - started)
+            conn = cast("Connection", proxy)
+            conn.context.begin(self.identity)
+            async with conn.transaction():
+                yield conn
+            rings = set(conn.context.rings)
+        if rings:
+            self.bell.ring(rings)
+
+    def in_use(self) -> int:
+        """Count the connections that are working now."""
+        return self._pool.get_size() - self._pool.get_idle_size()
+
+    async def ping(self) -> None:
+        """Raise an outage if Postgres does not answer within two seconds."""
+        async with asyncio.timeout(2), self._pool.acquire() as conn:
+            await conn.execute("select 1")
+
+
+@asynccontextmanager
+async def open_database(url: str, identity: Identity, *, size: int = 10, role: str = "") -> AsyncIterator[Database]:
+    """Open the pool and the bell, waiting with back-off until Postgres answers; close both at the end."""
+    pool = await _connect(url, identity, size, role)
+    bell = Bell(url, identity.service)
+    ringing = asyncio.create_task(bell.run(), name="bell")
+    try:
+        yield Database(pool, bell, identity)
+    finally:
+        ringing.cancel()
+        await asyncio.gather(ringing, return_exceptions=True)
+        try:
+            async with asyncio.timeout(5):
+                await pool.close()
+        except TimeoutError:
+            log.warning("pool_closed_with_work_under_way", service=identity.service)
+            pool.terminate()
+
+
+async def _connect(url: str, identity: Identity, size: int, role: str) -> "asyncpg.Pool[asyncpg.Record]":
+    failures = 0
+    while True:
+        try:
+            return await asyncpg.create_pool(
+                url,
+                min_size=min(2, size),
+                max_size=size,
+                timeout=5,
+                command_timeout=COMMAND_SECONDS,
+                connection_class=Connection,
+                server_settings={**SESSION, "application_name": f"samband {identity.service} {role}".rstrip()},
+            )
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError) as error:
+            failures += 1
+            log.warning("postgres_unreachable", service=identity.service, failures=failures, error=type(error).__name__)
+            await asyncio.sleep(backoff(failures))

@@ -1,0 +1,65 @@
+"""Settings: what a service reads from its environment, checked once, frozen; every default is safe."""
+
+from pathlib import Path
+from typing import Annotated, Self, TypeVar
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from chassis.errors import Misconfigured
+
+PREFIX = "SAMBAND_"
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs; a service adds its own. Environment variables begin with `SAMBAND_`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    database_url: Annotated[str, Field(description="postgresql://<login role>:<password>@<host>/<database>, past any pooler")]
+    owner_database_url: Annotated[str | None, Field(description="the same with the owner role; only `migrate` needs it")] = None
+    kafka: Annotated[str | None, Field(description="bootstrap servers, host:port[,host:port]; the api role needs none")] = None
+    public_keys: Annotated[Path, Field(description="folder with <reader>.json of every reader of sealed fields")]
+    private_keys: Annotated[Path, Field(description="file with this service's own private JWK Set")]
+    topic_prefix: Annotated[str, Field(pattern="^[a-z0-9.-]*$", description="before every topic and group name")] = ""
+    http_host: str = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    pool_size: Annotated[int, Field(ge=2, le=200)] = 10
+    archive_days: Annotated[int, Field(ge=0, le=365, description="days that published messages can be replayed; 0 = off")] = 7
+    largest_message: Annotated[int, Field(ge=1_000, le=10_000_000, description="bytes of one message's value")] = 900_000
+    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    origins: Annotated[tuple[str, ...], NoDecode, Field(description="origins of the pages, comma-separated")] = ()
+
+    @field_validator("origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+
+    @field_validator("database_url", "owner_database_url")
+    @classmethod
+    def _is_postgres(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql://")
+        return value
+
+    @classmethod
+    def read(cls, service: str) -> Self:
+        """Read the environment; raises `Misconfigured` with a line for each variable that is missing or wrong."""
+        return read(cls, service)
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def read(settings: type[S], service: str) -> S:
+    """Read settings from the environment; raises `Misconfigured` naming each variable, never its value."""
+    try:
+        return settings()
+    except ValidationError as error:
+        lines = []
+        for fault in error.errors(include_input=False, include_url=False, include_context=False):
+            name = str(fault["loc"][0])
+            about = settings.model_fields[name].description
+            what = "is missing" if fault["type"] == "missing" else fault["msg"]
+            lines.append(f"  {PREFIX}{name.upper()}: {what}" + (f" ({about})" if about else ""))
+        raise Misconfigured(f"{service} cannot start, its environment is not right:\n" + "\n".join(lines)) from None

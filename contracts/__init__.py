@@ -1,0 +1,1 @@
+"""What services say to each other: every message, its topic, its key, and how private each field is."""

@@ -1,0 +1,1 @@
+"""How Samband is run: on one machine, and on a cluster."""

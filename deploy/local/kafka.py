@@ -1,0 +1,132 @@
+"""Apache Kafka: the cluster that the environment names, else one node of our own on the machine's Java."""
+
+from __future__ import annotations
+
+import base64
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from deploy.local import kafka_jars, processes
+from deploy.local.errors import SetupError
+from deploy.local.kafka_jars import ADDRESS, NODE_FILES
+from deploy.local.ports import LOOPBACK, free_port, listens
+from deploy.local.topics import Topic, create_topics
+
+__all__ = ["ADDRESS", "Node", "Topic", "create_topics", "provide"]
+
+
+@asynccontextmanager
+async def provide(folder: Path, *, progress: Callable[[str], None] = lambda _: None) -> AsyncIterator[str]:
+    """The bootstrap address of a cluster that answers, as long as the block lasts."""
+    given = os.environ.get(ADDRESS)
+    if given:
+        await _check(given)
+        yield given
+        return
+    # Containers join here: where an engine answers, a broker from an image comes before the local Java.
+    java = await kafka_jars.java()
+    jars = await kafka_jars.jars(progress)
+    async with Node(folder / "kafka", java=java, jars=jars) as node:
+        yield node.bootstrap
+
+
+class Node:
+    """A broker with a folder and ports of its own; it can be stopped, killed and started again on the same data."""
+
+    def __init__(self, folder: Path, *, java: Path, jars: Path) -> None:
+        self._folder = folder
+        self._java = java
+        self._jars = jars
+        self._port = free_port()
+        self._controller_port = free_port()
+        self._process: processes.Process | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        return f"{LOOPBACK}:{self._port}"
+
+    @property
+    def process(self) -> processes.Process:
+        if self._process is None:
+            raise RuntimeError("the node was not started")
+        return self._process
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start and wait until an admin client gets an answer; format the data folder first if there is none."""
+        if not self._settings.exists():
+            await self._format()
+        self._process = await self._launch("Kafka", "kafka.Kafka", self._settings)
+        try:
+            await processes.ready(self._process, self._answers, within=60)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        if self._process is not None:
+            await self._process.stop()
+
+    @property
+    def _settings(self) -> Path:
+        return self._folder / "server.properties"
+
+    async def _format(self) -> None:
+        self._folder.mkdir(mode=0o700)
+        listeners = f"PLAINTEXT://{self.bootstrap},CONTROLLER://{LOOPBACK}:{self._controller_port}"
+        own = [
+            f"listeners={listeners}",
+            f"advertised.listeners=PLAINTEXT://{self.bootstrap}",
+            f"controller.quorum.voters=1@{LOOPBACK}:{self._controller_port}",
+            f"log.dirs={self._folder / 'data'}",
+        ]
+        draft = self._folder / "draft.properties"
+        draft.write_text((NODE_FILES / "server.properties").read_text() + "\n".join(["", *own, ""]))
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        tool = await self._launch(
+            "Kafka's format tool", "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", draft
+        )
+        await processes.finish(tool, within=60)
+        draft.rename(self._settings)
+
+    async def _launch(self, name: str, main_class: str, *arguments: str | Path) -> processes.Process:
+        options = ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        options += [f"-Dlog4j2.configurationFile={NODE_FILES / 'log4j2.properties'}", "-cp", f"{self._jars}/*"]
+        command = [self._java, *options, main_class, *arguments]
+        return await processes.start(name, command, log=self._folder / "log", folder=self._folder)
+
+    async def _answers(self) -> bool:
+        # The client logs an error for every refused connection, so the port is tried without it first.
+        return await listens(self._port) and await _answers(self.bootstrap) is None
+
+
+async def _check(bootstrap: str) -> None:
+    problem = await _answers(bootstrap)
+    if problem is not None:
+        raise SetupError(f"{ADDRESS}={bootstrap} does not answer: {problem}") from problem
+
+
+async def _answers(bootstrap: str) -> Exception | None:
+    """What went wrong when an admin client asked for the list of topics, or None."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5_000)
+    try:
+        await admin.start()
+        await admin.list_topics()
+    except (KafkaError, OSError, ValueError) as error:
+        return error
+    finally:
+        await admin.close()
+    return None

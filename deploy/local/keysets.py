@@ -1,0 +1,21 @@
+"""Key sets: the keys that an operator would mount, made for one run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from chassis import sealing
+
+
+def make(folder: Path, services: Iterable[str]) -> None:
+    """Write `public/<service>.json` and `private/<service>.json` for each, as JWK Sets."""
+    for name in ("public", "private"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for service in services:
+        key = sealing.new_key(f"{service}-1")
+        for half, private in (("public", False), ("private", True)):
+            path = folder / half / f"{service}.json"
+            path.write_text(json.dumps({"keys": [key.as_dict(private=private)]}), encoding="utf-8")
+            path.chmod(0o600)

@@ -1,0 +1,198 @@
+"""Courier: claims a mail, asks the database's clock whether it is still worth sending, sends it, and says what came of it."""
+
+from collections.abc import Callable, Mapping
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from chassis import outbox
+from chassis.failpoints import reach
+from chassis.loop import Loop, backoff
+from chassis.postgres import Database
+from chassis.sealing import CannotOpen, Keyring
+from contracts.notifications import GivenUp, MailBounced, MailDelivered, MailGivenUp
+from services.notifications import login_code_mails, store
+from services.notifications.rendering import Renderer, TemplateError, compose
+from services.notifications.settings import NotificationsSettings
+from services.notifications.smtp import Answer, Mailer, Verdict
+from services.notifications.store import Mail
+
+log = structlog.get_logger()
+
+MAILS_BELL = "mails"
+MARGIN_SECONDS = 3.0
+BROKEN_ATTEMPTS = 5
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
+POLL_SECONDS = 1.0
+PERMANENT_FAILURE = 550
+SETTLED = Counter("samband_mails_settled", "Mails by what became of them.", ["kind", "outcome"])
+ANSWERS = Counter("samband_mail_answers", "Answers of the mail server.", ["verdict"])
+AGE = Histogram("samband_mail_age_seconds", "From the mail being owed to its being taken.", buckets=(0.1, 0.5, 1, 5, 30, 120, 600))
+
+Values = Callable[[Mail, Keyring], Mapping[str, object]]
+KINDS: Mapping[str, Values] = {login_code_mails.KIND: login_code_mails.values}
+
+
+class Courier:
+    """Sends owed mails; several at once, in one process or many, never two the same mail."""
+
+    def __init__(self, database: Database, mailer: Mailer, renderer: Renderer, settings: NotificationsSettings) -> None:
+        self._database = database
+        self._mailer = mailer
+        self._renderer = renderer
+        self._settings = settings
+        self._outages = 0
+
+    def loops(self) -> list[Loop]:
+        """Make a loop for each connection to the mail server; they hear the bell of owed mails."""
+        loops = [Loop(f"courier-{n}", self.tick, every=POLL_SECONDS) for n in range(self._settings.smtp_connections)]
+        for loop in loops:
+            self._database.bell.hear(MAILS_BELL, loop.wake)
+        return loops
+
+    async def tick(self) -> int:
+        """Deal with one mail that is due; gives 0 when there is none, or while the mail server is away."""
+        lease = self._settings.smtp_answer_seconds + MARGIN_SECONDS
+        async with self._database.transaction() as conn:
+            mails = await store.claim_mails(conn, limit=1, seconds=lease)
+        reach("courier.claimed")
+        for mail in mails:
+            await self._deal_with(mail)
+        return len(mails) if self._outages == 0 else 0
+
+    async def _deal_with(self, mail: Mail) -> None:
+        if (reason := _why_not(mail)) is not None:
+            await self._give_up(mail, reason)
+            return
+        try:
+            text = self._write(mail)
+        except (CannotOpen, TemplateError, ValueError, KeyError) as error:
+            await self._broken(mail, error)
+            return
+        address = str(mail.address)
+        answer = await self._mailer.hand_over(self._settings.code_sender, address, text, lambda: self._still_ours(mail))
+        reach("courier.sent")
+        await self._settle(mail, answer)
+
+    def _write(self, mail: Mail) -> bytes:
+        assert mail.language is not None  # noqa: S101 -- it comes with the address.
+        settings = self._settings
+        values = {
+            **KINDS[mail.kind](mail, self._database.identity.keyring),
+            "sender_name": settings.organisation,
+            "sender_address": settings.code_sender,
+            "support": {"email": settings.support_email, "phone": settings.support_phone},
+        }
+        message = compose(
+            self._renderer.render(mail.kind, mail.language, values),
+            organisation=settings.organisation,
+            sender=settings.code_sender,
+            recipient=str(mail.address),
+            message_id=f"<{mail.id}@{settings.message_id_domain}>",
+            date=mail.owed_at,
+        )
+        return message.as_bytes()
+
+    async def _still_ours(self, mail: Mail) -> bool:
+        lease = self._settings.smtp_accept_seconds + MARGIN_SECONDS
+        async with self._database.transaction() as conn:
+            confirmed = await store.confirm_claim(conn, mail, seconds=lease)
+        reach("courier.confirmed")
+        return confirmed
+
+    async def _settle(self, mail: Mail, answer: Answer) -> None:
+        ANSWERS.labels(verdict=answer.verdict.value).inc()
+        self._outages = self._outages + 1 if answer.verdict is Verdict.OUTAGE else 0
+        match answer.verdict:
+            case Verdict.TAKEN:
+                await self._delivered(mail, answer)
+            case Verdict.NEVER:
+                await self._bounced(mail, answer)
+            case Verdict.LATER:
+                await self._postpone(mail, backoff(mail.attempts, first=FIRST_PAUSE, longest=LONGEST_PAUSE), answer)
+            case Verdict.OUTAGE:
+                await self._postpone(mail, backoff(self._outages, first=1.0, longest=20.0), answer)
+            case Verdict.WITHDRAWN:
+                log.info("mail_withdrawn", mail_id=str(mail.id))
+
+    async def _delivered(self, mail: Mail, answer: Answer) -> None:
+        async with self._database.transaction() as conn:
+            moment = await store.settle_mail(conn, mail, "delivered", answer.code)
+            if moment is None:
+                log.warning("mail_sent_after_its_claim", mail_id=str(mail.id))
+                return
+            await outbox.add(
+                conn,
+                MailDelivered(
+                    mail_id=mail.id, account_id=mail.account_id, about=UUID(mail.message_id), kind=mail.kind, delivered_at=moment
+                ),
+            )
+        self._count(mail, "delivered")
+        AGE.observe((moment - mail.owed_at).total_seconds())
+
+    async def _bounced(self, mail: Mail, answer: Answer) -> None:
+        code = answer.code or PERMANENT_FAILURE
+        async with self._database.transaction() as conn:
+            moment = await store.settle_mail(conn, mail, "bounced", code)
+            if moment is None:
+                return
+            await outbox.add(
+                conn,
+                MailBounced(
+                    mail_id=mail.id,
+                    account_id=mail.account_id,
+                    about=UUID(mail.message_id),
+                    kind=mail.kind,
+                    smtp_code=code,
+                    bounced_at=moment,
+                ),
+            )
+        self._count(mail, "bounced")
+
+    async def _give_up(self, mail: Mail, reason: GivenUp) -> None:
+        async with self._database.transaction() as conn:
+            moment = await store.settle_mail(conn, mail, "given_up", None)
+            if moment is None:
+                return
+            await outbox.add(
+                conn,
+                MailGivenUp(
+                    mail_id=mail.id,
+                    account_id=mail.account_id,
+                    about=UUID(mail.message_id),
+                    kind=mail.kind,
+                    reason=reason,
+                    given_up_at=moment,
+                ),
+            )
+        self._count(mail, reason.value)
+
+    async def _broken(self, mail: Mail, error: Exception) -> None:
+        """A mail that cannot be written is our fault: tried again, then given up with an alarm."""
+        log.error("mail_not_written", mail_id=str(mail.id), kind=mail.kind, attempts=mail.attempts, exc_info=error)
+        if mail.attempts >= BROKEN_ATTEMPTS:
+            await self._give_up(mail, GivenUp.UNDELIVERABLE)
+        else:
+            await self._postpone(mail, backoff(mail.attempts, first=1.0), Answer(Verdict.LATER))
+
+    async def _postpone(self, mail: Mail, seconds: float, answer: Answer) -> None:
+        counted = answer.verdict is not Verdict.OUTAGE
+        async with self._database.transaction() as conn:
+            await store.postpone_mail(conn, mail, seconds=seconds, smtp_code=answer.code, counted=counted)
+        log.info("mail_postponed", mail_id=str(mail.id), smtp=answer.code, seconds=round(seconds, 1), attempts=mail.attempts)
+
+    def _count(self, mail: Mail, outcome: str) -> None:
+        SETTLED.labels(kind=mail.kind, outcome=outcome).inc()
+        log.info("mail_settled", mail_id=str(mail.id), account_id=str(mail.account_id), outcome=outcome)
+
+
+def _why_not(mail: Mail) -> GivenUp | None:
+    if mail.expired:
+        return GivenUp.EXPIRED
+    if mail.address is None:
+        return GivenUp.NO_ADDRESS
+    if not mail.active:
+        return GivenUp.INACTIVE
+    return None
+

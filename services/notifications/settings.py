@@ -1,0 +1,26 @@
+"""Settings of notifications."""
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from chassis.settings import ServiceSettings
+
+
+class NotificationsSettings(ServiceSettings):
+    """What notifications reads besides: the mail server, and who the mails are from."""
+
+    smtp_host: Annotated[str, Field(description="the mail server that takes our mails")]
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    smtp_starttls: Annotated[bool, Field(description="refuse to send without TLS")] = True
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_connections: Annotated[int, Field(ge=1, le=50, description="connections kept open")] = 4
+    smtp_answer_seconds: Annotated[float, Field(gt=0, le=60, description="for connecting and each address")] = 15.0
+    smtp_accept_seconds: Annotated[float, Field(gt=0, le=600, description="for taking the text")] = 60.0
+    code_sender: Annotated[str, Field(description="address that codes are sent from (G1)")]
+    organisation: Annotated[str, Field(description="name that mails are from")]
+    support_email: Annotated[str, Field(description="where people write for help (G6)")]
+    support_phone: Annotated[str, Field(description="where people call for help (G6)")]
+    message_id_domain: Annotated[str, Field(description="domain of the Message-ID of every mail")]
+    keep_mails_days: Annotated[int, Field(ge=1, le=365)] = 30

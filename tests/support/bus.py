@@ -1,0 +1,44 @@
+"""Reading and writing topics as a stranger would: with plain aiokafka."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+
+@asynccontextmanager
+async def reading(bootstrap: str, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """Read topics from their beginning, in no group."""
+    consumer = AIOKafkaConsumer(*topics, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def take(consumer: AIOKafkaConsumer, count: int, *, seconds: float = 20) -> list[Any]:
+    """Read that many records, in the order of arrival."""
+    records: list[Any] = []
+    try:
+        async with asyncio.timeout(seconds):
+            while len(records) < count:
+                for batch in (await consumer.getmany(timeout_ms=200)).values():
+                    records.extend(batch)
+    except TimeoutError:
+        raise AssertionError(f"{len(records)} of {count} records arrived in {seconds:g} s") from None
+    return records
+
+
+async def write(
+    bootstrap: str, topic: str, value: bytes | None, *, key: bytes | None = b"k", headers: Sequence[tuple[str, bytes]] = ()
+) -> None:
+    """Write one record with any bytes whatever."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, value, key=key, headers=list(headers))
+    finally:
+        await producer.stop()
