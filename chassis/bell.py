@@ -31,8 +31,9 @@ class Bell:
         self._lost = asyncio.Event()
 
     def hear(self, name: str, hearer: Callable[[], None]) -> None:
-        """Call `hearer` whenever `name` rings, here or in another process; to be called before `run`."""
+        """Call `hearer` whenever `name` rings, here or in another process."""
         self._hearers[name].append(hearer)
+        self._wanted.set()
 
     def ring(self, names: Iterable[str]) -> None:
         """Ring, after a commit: at once for hearers in this process, very soon for the others."""
@@ -58,21 +59,23 @@ class Bell:
         self._lost.clear()
         conn.add_termination_listener(lambda _: self._wake_lost())
         try:
-            own = conn.get_server_pid()
-            for name in self._hearers:
-                await conn.add_listener(self._channel(name), self._hearer(name, own))
-            await self._send(conn)
+            self._wanted.set()
+            await self._ring_and_listen(conn)
         finally:
             conn.terminate()
 
-    async def _send(self, conn: "asyncpg.Connection[asyncpg.Record]") -> None:
+    async def _ring_and_listen(self, conn: "asyncpg.Connection[asyncpg.Record]") -> None:
+        listened: set[str] = set()
         while True:
             await self._wanted.wait()
             self._wanted.clear()
             if self._lost.is_set():
                 raise ConnectionError("the bell's connection was closed")
+            for name in set(self._hearers) - listened:
+                await conn.add_listener(self._channel(name), self._hearer(name, conn.get_server_pid()))
+                listened.add(name)
             rung, self._rung = self._rung, set()
-            for name in rung:
+            for name in sorted(rung):
                 await conn.execute("select pg_notify($1, '')", self._channel(name))
             await asyncio.sleep(APART)
 

@@ -42,7 +42,8 @@ class Consumer:
     """One lane of one service: its own consumer group, subscribed once to all topics of the lane."""
 
     def __init__(  # noqa: PLR0913 -- what a lane is made of.
-        self, database: Database, handlers: Handlers, lane: Lane, *, bootstrap: str, topic_prefix: str = "", batch: int = 500
+        self, database: Database, handlers: Handlers, lane: Lane, *, bootstrap: str, topic_prefix: str = "",
+        batch: int = 500, session_seconds: float = 10.0,
     ) -> None:
         self.lane = lane
         self._database = database
@@ -50,6 +51,7 @@ class Consumer:
         self._bootstrap = bootstrap
         self._prefix = topic_prefix
         self._batch = batch
+        self._session_ms = round(session_seconds * 1000)
         self._positioned: set[Partition] = set()
         self._untried: set[Partition] = set()
         self._counted: set[tuple[str, int, int]] = set()
@@ -76,8 +78,8 @@ class Consumer:
             group_id=self.consumer_group,
             ack_policy=AckPolicy.NACK_ON_ERROR,
             auto_offset_reset="earliest",
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=3_000,
+            session_timeout_ms=self._session_ms,
+            heartbeat_interval_ms=self._session_ms * 3 // 10,
             max_poll_interval_ms=300_000,
             listener=listener,
             parser=listener.parse,

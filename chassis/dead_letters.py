@@ -81,7 +81,7 @@ def describe(error: BaseException) -> str:
 # The first of each key, where it is due and not parked. Without a key, every message is a first.
 CLAIM_DUE = """
 update dead_letters d set attempts = d.attempts + 1,
-    next_attempt_at = now() + make_interval(secs => $2 * 2 ^ least(d.attempts, 10) * (0.5 + random() / 2))
+    next_attempt_at = now() + make_interval(secs => $1 * 2 ^ least(d.attempts, 10) * (0.5 + random() / 2))
 where d.id = (
     select head.id from dead_letters head
     where head.parked_at is null and head.next_attempt_at <= now()

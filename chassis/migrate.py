@@ -136,4 +136,4 @@ async def _apply_one(conn: "asyncpg.Connection[asyncpg.Record]", schema: str, mi
             await conn.execute(INSERT_APPLIED, migration.origin, migration.number, migration.name, migration.checksum)
     except asyncpg.PostgresError as error:
         raise MigrationRefused(f"{schema}: {migration.origin} {migration.name} failed and was rolled back: {error}") from error
-    log.info("migration_applied", schema=schema, origin=migration.origin, name=migration.name)
+    log.info("migration_applied", schema=schema, migration=f"{migration.origin} {migration.name}")

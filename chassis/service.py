@@ -70,6 +70,7 @@ class Part:
     name: str
     run: Callable[[], Awaitable[None]]
     stop: Callable[[], None]
+    ready: Callable[[], bool] = lambda: True
     task: "asyncio.Task[None] | None" = None
 
 
@@ -89,8 +90,7 @@ async def serve(service: Service[S], settings: S, *, api: bool, worker: bool) ->
         await migrate.require_current(settings.database_url, service.name, service.migrations)
         runtime = Runtime(settings, database)
         parts = list(worker_parts(service, runtime)) if worker else []
-        consumers = [part for part in parts if part.group == "consumers"]
-        parts.insert(0, _http(service, runtime, listening, api=api, consumers=consumers))
+        parts.insert(0, _http(service, runtime, listening, api=api, others=tuple(parts)))
         log.info("service_started", port=listening.getsockname()[1])
         return await _run(parts)
 
@@ -100,7 +100,16 @@ def worker_parts(service: Service[S], runtime: Runtime[S]) -> Iterator[Part]:
     settings, database = runtime.settings, runtime.database
     kafka = str(settings.kafka)
     for lane in service.handlers.lanes():
-        yield _consumer(Consumer(database, service.handlers, Lane(lane), bootstrap=kafka, topic_prefix=settings.topic_prefix))
+        yield _consumer(
+            Consumer(
+                database,
+                service.handlers,
+                Lane(lane),
+                bootstrap=kafka,
+                topic_prefix=settings.topic_prefix,
+                session_seconds=settings.session_seconds,
+            )
+        )
     retries = Loop("dead_letters", dead_letters.Retries(database, service.handlers).tick, every=1.0)
     database.bell.hear(dead_letters.BELL, retries.wake)
     for loop in (*service.loops(runtime), retries, janitor.loop(database)):
@@ -112,7 +121,7 @@ def worker_parts(service: Service[S], runtime: Runtime[S]) -> Iterator[Part]:
 
 
 def _consumer(consumer: Consumer) -> Part:
-    return Part("consumers", consumer.consumer_group, consumer.run, consumer.stop)
+    return Part("consumers", consumer.consumer_group, consumer.run, consumer.stop, consumer.assigned.is_set)
 
 
 async def _run(parts: Sequence[Part]) -> int:
@@ -155,6 +164,10 @@ def listen(host: str, port: int) -> socket.socket:
         raise Misconfigured(f"cannot listen on {host}:{port}: {error.strerror}") from None
 
 
+class NotReady(Exception):  # noqa: N818 -- said of parts.
+    """Some parts have not started, such as a consumer that has no partitions yet."""
+
+
 class _Server(uvicorn.Server):
     """Uvicorn without signal handlers of its own: the order of stopping is decided in one place."""
 
@@ -164,13 +177,16 @@ class _Server(uvicorn.Server):
 
 
 def _http(
-    service: Service[S], runtime: Runtime[S], listening: socket.socket, *, api: bool, consumers: Sequence[Part]
+    service: Service[S], runtime: Runtime[S], listening: socket.socket, *, api: bool, others: Sequence[Part]
 ) -> Part:
-    ready: dict[str, health.Check] = {"postgres": runtime.database.ping}
+    async def parts_are_ready() -> None:
+        if waiting := [part.name for part in others if not part.ready()]:
+            raise NotReady(waiting)
+
     app = http.create_app(
         title=service.name,
         version=service.version,
-        routers=[*(service.routers(runtime) if api else ()), health.router(ready)],
+        routers=[*(service.routers(runtime) if api else ()), health.router({"postgres": runtime.database.ping, "parts": parts_are_ready})],
         texts=[Texts(locales)] if (locales := service.folder / "locales").is_dir() else [],
         origins=runtime.settings.origins,
     )

@@ -25,6 +25,7 @@ class ServiceSettings(BaseSettings):
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     pool_size: Annotated[int, Field(ge=2, le=200)] = 10
+    session_seconds: Annotated[float, Field(ge=0.5, le=60, description="silence after which Kafka gives a consumer's partitions away")] = 10
     archive_days: Annotated[int, Field(ge=0, le=365, description="days that published messages can be replayed; 0 = off")] = 7
     largest_message: Annotated[int, Field(ge=1_000, le=10_000_000, description="bytes of one message's value")] = 900_000
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from chassis import migrate
+from chassis import logging, migrate
 from chassis.postgres import Database, Identity, open_database
 from chassis.sealing import Keyring
 from contracts import topics
@@ -31,6 +31,11 @@ def given(name: str) -> str:
     if not address:
         pytest.exit(f"{name} is not set: run `make test`, which starts PostgreSQL and Kafka", returncode=2)
     return address
+
+
+@pytest.fixture(scope="session", autouse=True)
+def log_as_in_production() -> None:
+    logging.configure("tests", "test", "WARNING")
 
 
 @dataclass(frozen=True, slots=True)

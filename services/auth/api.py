@@ -8,6 +8,7 @@ from fastapi import APIRouter, Cookie, Depends, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from chassis import http, idempotency
+from chassis.failpoints import reach
 from chassis.postgres import Database
 from services.auth import login_codes, sessions, store
 from services.auth.addresses import TypedAddress
@@ -107,12 +108,15 @@ def router(database: Database, settings: AuthSettings, *, keys: Keys, chance: Ch
             return view(challenge)
 
         async with database.transaction() as conn:
-            return await idempotency.once(conn, request_key, LoginCode, work)
+            answer = await idempotency.once(conn, request_key, LoginCode, work)
+        reach("api.asked")
+        return answer
 
     @routes.post("/sessions", status_code=201)
     async def log_in(body: RedeemCode, response: Response, browser: Annotated[str, Depends(browser_of)]) -> SessionView:
         async with database.transaction() as conn:  # The try is counted for good before the code is judged.
             attempt = await login_codes.count_attempt(conn, body.challenge_id, browser=browser, limits=limits, keys=keys)
+        reach("api.counted")
         async with database.transaction() as conn:
             token = await login_codes.redeem(conn, attempt, body.code, keys=keys, chance=chance)
             session = await sessions.current(conn, token, keys=keys)

@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 
 from chassis import outbox
+from chassis.failpoints import reach
 from chassis.postgres import Connection
 from contracts.auth import OtpRequested, Purpose
 from contracts.privacy import Sealed
@@ -62,6 +63,7 @@ async def ask(  # noqa: PLR0913 -- who asks, from where, and with what it is mad
         minutes=limits.code_minutes,
     )
     conn.context.rings.add(ASKED_BELL)
+    reach("codes.asked")
     return challenge
 
 
@@ -82,6 +84,7 @@ async def issue_next(conn: Connection, *, limits: Limits, keys: Keys, chance: Ch
     code = chance.code()
     await store.settle_ask(conn, wanted.id, account.id, _digest(keys, wanted.id, code))
     await outbox.add(conn, _requested(wanted, account, code))
+    reach("codes.issued")
     log.info("login_code_issued", challenge_id=str(wanted.id), account_id=str(account.id))
     return True
 
@@ -93,7 +96,7 @@ async def _why_not(conn: Connection, wanted: store.Ask, account: store.Account |
         return "inactive"
     if not wanted.alive:
         return "expired"
-    if await store.count_issued(conn, account.id) >= limits.codes_per_quarter:
+    if await store.count_issued(conn, account.id, wanted.browser_digest) >= limits.codes_per_quarter:
         return "too_many_to_the_address"
     if await store.count_from_source(conn, wanted) > wanted.source_limit:
         return "too_many_from_the_source"
@@ -120,6 +123,7 @@ class Attempt:
     """A try that has been counted and may now be judged, against the challenges that had tries left."""
 
     id: int
+    subject: bytes
     challenges: tuple[UUID, ...]
     browser_digest: bytes
     address_digest: bytes
@@ -140,6 +144,7 @@ async def count_attempt(
         raise WrongCode
     address, address_digest, known_device = found
     subject = keys.digest("device", address, browser) if known_device else address_digest
+    await store.lock_subject(conn, subject)
     recent, failures = await store.count_attempts(conn, subject)
     if recent >= limits.tries_per_quarter or failures >= limits.failures_per_day:
         raise TooManyTries(retry_after=WAIT_SECONDS)
@@ -148,11 +153,12 @@ async def count_attempt(
     if tries and not open_to_it:
         raise TooManyTries(retry_after=WAIT_SECONDS)
     attempt_id = await store.insert_attempt(conn, subject, challenge_id)
-    return Attempt(attempt_id, open_to_it, browser_digest, address_digest)
+    return Attempt(attempt_id, subject, open_to_it, browser_digest, address_digest)
 
 
 async def redeem(conn: Connection, attempt: Attempt, code: str, *, keys: Keys, chance: Chance) -> str:
     """Exchange a code for a session and give its token; raises `WrongCode` alike for all that is no good (sec-A9)."""
+    await store.lock_subject(conn, attempt.subject)  # Codes of one browser tried at once would deadlock, or both log in.
     digests = [_digest(keys, challenge_id, code) for challenge_id in attempt.challenges]
     account_id = await store.use_code(conn, attempt.challenges, digests)
     if account_id is None:
@@ -164,6 +170,7 @@ async def redeem(conn: Connection, attempt: Attempt, code: str, *, keys: Keys, c
         browser_digest=attempt.browser_digest,
         address_digest=attempt.address_digest,
     )
+    reach("codes.used")
     token = chance.token()
     await store.insert_session(conn, keys.digest("session", token), account_id)
     log.info("logged_in", account_id=str(account_id), assurance="low")

@@ -35,6 +35,7 @@ class Ask:
     id: UUID
     address: Address
     reference: str
+    browser_digest: bytes
     source_digest: bytes
     source_limit: int
     expires_at: datetime
@@ -116,7 +117,7 @@ async def find_live_challenges(conn: Connection, browser_digest: bytes) -> list[
 
 
 CLAIM_ASK = """
-select id, address, reference, source_digest, source_limit, expires_at, asked_at, expires_at > now() as alive
+select id, address, reference, browser_digest, source_digest, source_limit, expires_at, asked_at, expires_at > now() as alive
 from challenges where settled_at is null order by asked_at for update skip locked limit 1"""
 
 
@@ -136,12 +137,13 @@ async def settle_ask(conn: Connection, challenge_id: UUID, account_id: UUID | No
 
 COUNT_ISSUED = """
 select count(*) from challenges
-where account_id = $1 and settled_at > now() - interval '15 minutes' and code_digest is not null"""
+where account_id = $1 and settled_at > now() - interval '15 minutes' and code_digest is not null
+  and (browser_digest = $2 or not exists (select from known_devices where account_id = $1 and browser_digest = $2))"""
 
 
-async def count_issued(conn: Connection, account_id: UUID) -> int:
-    """Count the codes issued to an account in the last 15 minutes."""
-    return int(await conn.fetchval(COUNT_ISSUED, account_id))
+async def count_issued(conn: Connection, account_id: UUID, browser_digest: bytes) -> int:
+    """Count the codes issued to an account in 15 minutes; for a browser that the account knows, only those asked for there."""
+    return int(await conn.fetchval(COUNT_ISSUED, account_id, browser_digest))
 
 
 COUNT_FROM_SOURCE = """
@@ -170,14 +172,19 @@ async def find_subject(conn: Connection, challenge_id: UUID, browser_digest: byt
 
 LOCK_SUBJECT = "select pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 0))"
 
+
+async def lock_subject(conn: Connection, subject: bytes) -> None:
+    """Keep others from counting or judging a subject's tries until the transaction ends."""
+    await conn.execute(LOCK_SUBJECT, subject)
+
+
 COUNT_ATTEMPTS = """
 select count(*) filter (where tried_at > now() - interval '15 minutes'), count(*) filter (where not succeeded)
 from code_attempts where subject = $1 and tried_at > now() - interval '1 day'"""
 
 
 async def count_attempts(conn: Connection, subject: bytes) -> tuple[int, int]:
-    """Count a subject's tries of 15 minutes and failures of a day; nobody else counts it until the transaction ends."""
-    await conn.execute(LOCK_SUBJECT, subject)
+    """Count a subject's tries of 15 minutes and failures of a day; the caller has locked it."""
     row = await conn.fetchrow(COUNT_ATTEMPTS, subject)
     assert row is not None  # noqa: S101 -- an aggregate always gives a row.
     return row[0], row[1]

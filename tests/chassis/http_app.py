@@ -1,8 +1,9 @@
 """A small app that shows every way a request can end, and clients for it."""
 
+import logging
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -93,6 +94,18 @@ def make_app(**choices: Any) -> FastAPI:
     return http.create_app(
         title="demo", version="9.8.7", routers=[router, health.router({})], **{"origins": [OURS], **choices}
     )
+
+
+@contextmanager
+def logged() -> Iterator[list[Any]]:
+    """Gather the log lines, with what is bound to their context, whatever level the tests' own logging has."""
+    before = structlog.get_config()["wrapper_class"]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    try:
+        with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+            yield lines
+    finally:
+        structlog.configure(wrapper_class=before)
 
 
 @asynccontextmanager

@@ -4,11 +4,10 @@ import asyncio
 import time
 
 import pytest
-import structlog
 from fastapi import FastAPI
 
 from chassis import health, http
-from tests.chassis.http_app import client_of
+from tests.chassis.http_app import client_of, logged
 
 
 async def _fine() -> None:
@@ -45,15 +44,15 @@ async def test_a_process_that_says_it_is_stuck_does_not_live() -> None:
 async def test_readiness_names_what_failed_and_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "SECONDS", 0.05)
     checks: dict[str, health.Check] = {"kafka": _stuck, "keys": _fine, "postgres": _broken}
-    with structlog.testing.capture_logs() as logged:
+    with logged() as lines:
         async with client_of(_app(checks)) as client:
             answer = await client.get("/readyz")
     assert (answer.status_code, answer.text) == (503, "failed: kafka, postgres\n")
-    assert {(line["check"], line["error"]) for line in logged} == {
+    assert {(line["check"], line["error"]) for line in lines} == {
         ("kafka", "TimeoutError"),
         ("postgres", "ConnectionRefusedError"),
     }
-    assert "canary" not in str(logged)
+    assert "canary" not in str(lines)
 
 
 async def test_checks_run_side_by_side_and_no_longer_than_their_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,11 +21,15 @@ KEY = RequestKey(b"c" * 32, "key-1", "POST /orders", b"d" * 32)
 
 class Order(BaseModel):
     number: int
-    note: str = Field(default="\0 ø", alias="remark")
+    note: str = Field(alias="remark")
 
 
 class OrderWanted(BaseModel):
     what: str
+
+
+def order(number: int) -> Order:
+    return Order(number=number, remark="\0 ø")
 
 
 class Desk:
@@ -36,7 +40,7 @@ class Desk:
 
     async def take(self) -> Order:
         self.taken += 1
-        return Order(number=self.taken)
+        return order(self.taken)
 
 
 async def once(database: Database, key: RequestKey | None, work: Callable[[], Awaitable[Order]]) -> Order:
@@ -54,7 +58,7 @@ async def age(database: Database, by: timedelta, key: str = "%") -> None:
 async def test_the_same_request_again_gets_the_first_answer_and_does_nothing(database: Database) -> None:
     desk = Desk()
     answers = [await once(database, KEY, desk.take) for _ in range(3)]
-    assert answers == [Order(number=1)] * 3
+    assert answers == [order(1)] * 3
     assert desk.taken == 1
 
 
@@ -81,7 +85,7 @@ async def test_another_callers_key_is_another_key(database: Database) -> None:
 async def test_many_at_the_same_time_are_one(database: Database) -> None:
     desk = Desk()
     answers = await asyncio.gather(*(once(database, KEY, desk.take) for _ in range(20)))
-    assert answers == [Order(number=1)] * 20
+    assert answers == [order(1)] * 20
     assert desk.taken == 1
 
 
@@ -98,7 +102,7 @@ async def test_a_second_one_waits_for_the_first_to_commit(database: Database) ->
     second = asyncio.create_task(once(database, KEY, desk.take))
     await _somebody_waits(database)
     done.set()
-    assert (await first, await second) == (Order(number=1), Order(number=1))
+    assert (await first, await second) == (order(1), order(1))
     assert desk.taken == 1
 
 
@@ -146,7 +150,7 @@ async def test_many_at_the_same_time_take_over_an_expired_key_once(database: Dat
     await once(database, KEY, desk.take)
     await age(database, timedelta(days=1))
     answers = await asyncio.gather(*(once(database, KEY, desk.take) for _ in range(20)))
-    assert answers == [Order(number=2)] * 20
+    assert answers == [order(2)] * 20
 
 
 async def test_pruning_deletes_what_expired_a_few_at_a_time(database: Database) -> None:
@@ -165,7 +169,7 @@ async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
     router, desk = APIRouter(), Desk()
 
     @router.post("/shops/{shop}/orders")
-    async def order(request: Request, shop: str, wanted: OrderWanted, caller: str | None = None) -> Order:
+    async def place_order(request: Request, shop: str, wanted: OrderWanted, caller: str | None = None) -> Order:
         assert (shop, wanted.what) != ("", "")
         key = await idempotency.key_of(request, caller)
         return await once(database, key, desk.take)

@@ -8,7 +8,6 @@ from itertools import chain
 
 import httpx2
 import pytest
-import structlog
 from fastapi.exceptions import RequestValidationError
 
 import chassis
@@ -17,7 +16,7 @@ from chassis.errors import Kind, Refusal
 from chassis.http import LOCALES
 from chassis.outbox import MessageTooLarge
 from chassis.texts import Language, Texts
-from tests.chassis.http_app import SECRET, TooManyThings, client_of, make_app
+from tests.chassis.http_app import SECRET, TooManyThings, client_of, logged, make_app
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ async def test_an_unauthenticated_caller_is_told_how_to_authenticate(client: htt
     ("name", "status"), [("bug", 500), ("outage", 503), ("not-acceptable", 406), ("teapot", 418), ("unforeseen", 500)]
 )
 async def test_an_answer_shows_nothing_of_the_inside(client: httpx2.AsyncClient, name: str, status: int) -> None:
-    with structlog.testing.capture_logs():
+    with logged():
         answer = await client.get(f"/v1/errors/{name}")
     assert answer.status_code == answer.json()["status"] == status
     shown = f"{answer.text} {answer.headers}"
@@ -67,11 +66,10 @@ async def test_an_answer_shows_nothing_of_the_inside(client: httpx2.AsyncClient,
 async def test_a_bug_is_logged_with_its_request_and_an_outage_says_when_to_come_back(
     client: httpx2.AsyncClient,
 ) -> None:
-    merge = [structlog.contextvars.merge_contextvars]
-    with structlog.testing.capture_logs(processors=merge) as logged:
+    with logged() as lines:
         await client.get("/v1/errors/bug", headers={"X-Request-Id": "request-one"})
         outage = await client.get("/v1/errors/outage")
-    bug, seen, *_ = logged
+    bug, seen, *_ = lines
     assert (bug["event"], bug["log_level"], bug["request_id"]) == ("http_failed", "error", "request-one")
     assert isinstance(bug["exc_info"], RuntimeError)
     assert (seen["event"], seen["request_id"]) == ("http_answered", "request-one")

@@ -1,0 +1,163 @@
+"""Platform: Samband's services as processes of their own, on a database and topics made for this run."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+import httpx2
+
+from contracts import topics
+from deploy.local import kafka, keysets, ports, processes
+from deploy.local.folders import CHECKOUT
+from deploy.local.processes import Process
+from deploy.local.provision import provision
+from deploy.local.stack import Running
+
+SERVICES = ("auth", "notifications")
+ROLES = (("auth", "api"), ("auth", "worker"), ("notifications", "worker"))
+ORGANISATION = {
+    "SAMBAND_ORGANISATION": "Eksempelforbundet",
+    "SAMBAND_CODE_SENDER": "ikkesvar@eksempelforbundet.example",
+    "SAMBAND_SUPPORT_EMAIL": "kundeservice@eksempelforbundet.example",
+    "SAMBAND_SUPPORT_PHONE": "22 00 00 00",
+    "SAMBAND_MESSAGE_ID_DOMAIN": "eksempelforbundet.example",
+}
+
+
+@dataclass(slots=True)
+class Platform:
+    """The platform of one run; processes are started, killed and started again by service and role."""
+
+    running: Running
+    database: str
+    topic_prefix: str
+    environments: Mapping[str, Mapping[str, str]]
+    ports: dict[tuple[str, str], int] = field(default_factory=dict)
+    processes: dict[tuple[str, str], Process] = field(default_factory=dict)
+
+    @property
+    def admin(self) -> str:
+        """A superuser's URL of the run's database, to look behind the scenes."""
+        return f"{self.running.postgres.rpartition('/')[0]}/{self.database}"
+
+    def url(self, service: str, role: str) -> str:
+        return f"http://{ports.LOOPBACK}:{self.ports[service, role]}"
+
+    async def start(self, service: str, role: str, *, program: tuple[str, ...] = (), extra: Mapping[str, str] | None = None) -> Process:
+        """Start a role and return once it says that it is ready; `program` goes before the service's module."""
+        self.ports.setdefault((service, role), ports.free_port())
+        environment = {**self.environments[service], **(extra or {}), "SAMBAND_HTTP_PORT": str(self.ports[service, role])}
+        command = [sys.executable, "-m", *program, f"services.{service}", role]
+        log = self.running.folder / f"{service}-{role}.log"
+        process = await processes.start(f"{service} {role}", command, log=log, environment=environment, folder=CHECKOUT)
+        self.processes[service, role] = process
+        await processes.ready(process, lambda: self._is_ready(service, role), within=40)
+        return process
+
+    async def run(self, service: str, *arguments: str, within: float = 60) -> str:
+        """Run an operator's command to its end and give what it wrote."""
+        log = self.running.folder / f"{service}-{arguments[0]}-{secrets.token_hex(3)}.log"
+        command = [sys.executable, "-m", f"services.{service}", *arguments]
+        process = await processes.start(
+            f"{service} {arguments[0]}", command, log=log, environment=self.environments[service], folder=CHECKOUT
+        )
+        await processes.finish(process, within=within)
+        return log.read_text(encoding="utf-8")
+
+    async def kill(self, service: str, role: str) -> None:
+        """End a role as a power cut would."""
+        process = self.processes[service, role]
+        process.kill()
+        await process.wait()
+
+    async def stop(self) -> None:
+        """Stop what runs, in the order in which requests flow."""
+        for process in self.processes.values():
+            if process.returncode is None:
+                await process.stop(within=40)
+
+    async def _is_ready(self, service: str, role: str) -> bool:
+        try:
+            async with httpx2.AsyncClient() as client:
+                return (await client.get(self.url(service, role) + "/readyz")).status_code == httpx2.codes.OK
+        except httpx2.TransportError:
+            return False
+
+
+@asynccontextmanager
+async def platform(running: Running, *, smtp_port: int, settings: Mapping[str, str] | None = None) -> AsyncIterator[Platform]:
+    """Make database, roles, keys and topics, and migrate; services are started by the caller and stopped at the end.
+
+    Where the environment named the servers, what was made there is removed again.
+    """
+    name, prefix = f"samband_{secrets.token_hex(4)}", f"run-{secrets.token_hex(4)}."
+    urls = await provision(running.postgres, name, SERVICES)
+    keys = running.folder / f"keys-{name}"
+    keysets.make(keys, SERVICES)
+    # A killed worker's partitions move after the session; a laptop need not wait as long as a cluster.
+    common = {"SAMBAND_SESSION_SECONDS": "2", "SAMBAND_KAFKA": running.kafka, "SAMBAND_TOPIC_PREFIX": prefix, **(settings or {})}
+    environments = {
+        service: {
+            **_inherited(),
+            **common,
+            **_own(service, smtp_port),
+            "SAMBAND_DATABASE_URL": urls[service].app,
+            "SAMBAND_OWNER_DATABASE_URL": urls[service].owner,
+            "SAMBAND_PUBLIC_KEYS": str(keys / "public"),
+            "SAMBAND_PRIVATE_KEYS": str(keys / "private" / f"{service}.json"),
+        }
+        for service in SERVICES
+    }
+    made = Platform(running, name, prefix, environments)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(_drop, running.postgres, name)
+        stack.push_async_callback(made.stop)
+        await _create_topics(running.kafka, prefix)
+        for service in SERVICES:
+            await made.run(service, "migrate")
+        yield made
+
+
+def _own(service: str, smtp_port: int) -> dict[str, str]:
+    if service == "auth":
+        key = base64.b64encode(secrets.token_bytes(32)).decode()
+        return {"SAMBAND_CODE_KEY": key, "SAMBAND_MAIL_SENDER": ORGANISATION["SAMBAND_CODE_SENDER"]}
+    return {
+        **ORGANISATION,
+        "SAMBAND_SMTP_HOST": ports.LOOPBACK,
+        "SAMBAND_SMTP_PORT": str(smtp_port),
+        "SAMBAND_SMTP_STARTTLS": "false",
+        "SAMBAND_SMTP_ANSWER_SECONDS": "3",
+        "SAMBAND_SMTP_ACCEPT_SECONDS": "3",
+    }
+
+
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("SAMBAND_")}
+
+
+async def _create_topics(bootstrap: str, prefix: str) -> None:
+    await kafka.create_topics(
+        bootstrap, [kafka.Topic(prefix + topic.name, topic.partitions, topic.config()) for topic in topics.ALL]
+    )
+
+
+async def _drop(admin: str, name: str) -> None:
+    conn = await asyncpg.connect(admin)
+    try:
+        await conn.execute(f"drop database if exists {name} with (force)")
+    finally:
+        await conn.close()
+
+
+def log_of(running: Running, service: str, role: str) -> Path:
+    """Tell where a role's log lines go."""
+    return running.folder / f"{service}-{role}.log"

@@ -1,0 +1,30 @@
+"""Fixtures of auth's tests."""
+
+import pytest
+
+from chassis.postgres import Database
+from services.auth.settings import AuthSettings
+from tests.auth.world import CODE_KEY, SENDER, World
+from tests.conftest import Clone, OpenDatabase
+
+
+@pytest.fixture
+async def auth_database(open_as: OpenDatabase) -> Database:
+    return await open_as("auth")
+
+
+@pytest.fixture
+def auth_settings(clone: Clone) -> AuthSettings:
+    keys = clone.cluster.keys
+    return AuthSettings(
+        database_url=clone.urls("auth").app,
+        public_keys=keys / "public",
+        private_keys=keys / "private" / "auth.json",
+        code_key=CODE_KEY,
+        mail_sender=SENDER,
+    )
+
+
+@pytest.fixture
+def world(auth_database: Database, auth_settings: AuthSettings, clone: Clone) -> World:
+    return World(auth_database, auth_settings, clone.cluster.keyring("notifications"))

@@ -1,0 +1,196 @@
+"""A world around auth: its app on a real database, browsers that keep their own cookies, and the mails that are owed."""
+
+import base64
+import itertools
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from http.cookies import SimpleCookie
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+import httpx2
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from chassis import http
+from chassis.postgres import Database
+from chassis.sealing import Keyring, Place
+from chassis.service import Runtime
+from chassis.texts import Texts
+from services.auth import accounts, api, login_codes
+from services.auth.__main__ import SERVICE
+from services.auth.addresses import normalise
+from services.auth.keys import ALPHABET, Keys
+from services.auth.login_codes import Limits
+from services.auth.settings import AuthSettings
+from services.auth.store import Account
+
+Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+CODE_KEY = SecretStr(base64.b64encode(b"k" * 32).decode())
+SENDER = "ikkesvar@example.no"
+WRONG = "000000"
+"""A code that the scripted chance never gives unless told to."""
+
+
+class ScriptedChance:
+    """Gives the codes it was told to give, then others that all differ; references and tokens are counted."""
+
+    def __init__(self) -> None:
+        self.codes: deque[str] = deque()
+        self._codes, self._references, self._tokens = itertools.count(1), itertools.count(), itertools.count(1)
+
+    def code(self) -> str:
+        return self.codes.popleft() if self.codes else f"{next(self._codes) * 7919 % 1_000_000:06d}"
+
+    def reference(self) -> str:
+        number = next(self._references)
+        return "".join(ALPHABET[number // len(ALPHABET) ** place % len(ALPHABET)] for place in (3, 2, 1, 0))
+
+    def token(self) -> str:
+        return f"token-{next(self._tokens):037d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What `OtpRequested` brings to notifications, its code opened as only they can."""
+
+    challenge_id: UUID
+    account_id: UUID
+    account_version: int
+    reference: str
+    code: str
+
+
+@dataclass(slots=True)
+class Browser:
+    """A person's browser at one network address."""
+
+    app: FastAPI
+    source: str
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    async def send(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> httpx2.Response:
+        """Send a request with this browser's cookies, and keep those that the answer sets."""
+        sent = {"Accept-Language": "en", **(headers or {})}
+        if self.cookies:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        transport = httpx2.ASGITransport(self.app, raise_app_exceptions=False, client=(self.source, 40_000))
+        async with httpx2.AsyncClient(transport=transport, base_url="https://auth.example.no") as client:
+            answer = await client.request(method, path, headers=sent, **body)
+        self._keep(answer)
+        return answer
+
+    async def ask(self, address: str) -> dict[str, Any]:
+        """Ask for a code and give the answer."""
+        answer = await self.send("POST", "/v1/login-codes", json={"address": address})
+        assert answer.status_code == 202, answer.text
+        return dict(answer.json())
+
+    async def redeem(self, challenge: Mapping[str, Any], code: str, **headers: str) -> httpx2.Response:
+        body = {"challenge_id": challenge["challenge_id"], "code": code}
+        return await self.send("POST", "/v1/sessions", json=body, headers=headers)
+
+    async def listed(self) -> list[dict[str, Any]]:
+        return list((await self.send("GET", "/v1/login-codes")).json()["items"])
+
+    async def session(self) -> httpx2.Response:
+        return await self.send("GET", "/v1/session")
+
+    def _keep(self, answer: httpx2.Response) -> None:
+        for header in answer.headers.get_list("set-cookie"):
+            for name, morsel in SimpleCookie(header).items():
+                self.cookies[name] = morsel.value
+                if morsel["max-age"] == "0":
+                    del self.cookies[name]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Auth as its composition root builds it, but for its chance."""
+
+    database: Database
+    settings: AuthSettings
+    reader: Keyring
+    limits: Limits = field(default_factory=Limits)
+    keys: Keys = field(default_factory=lambda: Keys(CODE_KEY))
+    chance: ScriptedChance = field(default_factory=ScriptedChance)
+
+    @property
+    def runtime(self) -> Runtime[AuthSettings]:
+        return Runtime(self.settings, self.database)
+
+    def limited(self, **limits: Any) -> "World":
+        """Give the same world with other limits."""
+        return replace(self, limits=replace(self.limits, **limits))
+
+    def app(self) -> FastAPI:
+        routes = api.router(self.database, self.settings, keys=self.keys, chance=self.chance, limits=self.limits)
+        texts = [Texts(SERVICE.folder / "locales")]
+        return http.create_app(title="auth", version="1", routers=[routes], texts=texts)
+
+    def browser(self, source: str = "192.0.2.1") -> Browser:
+        return Browser(self.app(), source)
+
+    def browsers(self, count: int, source: str = "192.0.2.1") -> list[Browser]:
+        app = self.app()
+        return [Browser(app, source) for _ in range(count)]
+
+    async def add(self, address: str, language: str = "nb") -> Account:
+        async with self.database.transaction() as conn:
+            return await accounts.add(conn, normalise(address), language)
+
+    async def issue_next(self) -> bool:
+        async with self.database.transaction() as conn:
+            return await login_codes.issue_next(conn, limits=self.limits, keys=self.keys, chance=self.chance)
+
+    async def issue_all(self) -> None:
+        """Settle every challenge that waits, as the worker does."""
+        while await self.issue_next():
+            pass
+
+    async def asked(self, address: str, browser: Browser) -> tuple[dict[str, Any], Mail]:
+        """Ask, have the code issued, and read its mail."""
+        challenge = await browser.ask(address)
+        await self.issue_all()
+        return challenge, await self.mail_of(challenge)
+
+    async def logged_in(self, address: str) -> Browser:
+        """Give a browser that the account knows from now on."""
+        browser = self.browser()
+        challenge, mail = await self.asked(address, browser)
+        assert (await browser.redeem(challenge, mail.code)).status_code == 201
+        return browser
+
+    async def mail_of(self, challenge: Mapping[str, Any]) -> Mail:
+        return next(mail for mail in await self.mails() if str(mail.challenge_id) == challenge["challenge_id"])
+
+    async def mails(self) -> list[Mail]:
+        """Read the codes that are owed, in order, with notifications' key."""
+        async with self.database.transaction() as conn:
+            rows = await conn.fetch("select * from outbox where type = 'auth.OtpRequested.v1' order by id")
+        return [self._mail(row["message_id"], json.loads(row["payload"])) for row in rows]
+
+    def _mail(self, message_id: UUID, told: dict[str, Any]) -> Mail:
+        code = self.reader.open(told["code"], Place(str(message_id), "auth.OtpRequested.v1", "code"))
+        return Mail(
+            UUID(told["challenge_id"]), UUID(told["account_id"]), told["account_version"], told["reference"], code
+        )
+
+
+AGE = {
+    "challenges": "asked_at = asked_at - $1::interval, expires_at = expires_at - $1::interval, settled_at = settled_at - $1::interval",
+    "code_attempts": "tried_at = tried_at - $1::interval",
+    "sessions": "started_at = started_at - $1::interval, ends_at = ends_at - $1::interval",
+    "uses of sessions": "seen_at = seen_at - $1::interval",
+}
+
+
+async def age(owner: Owner, what: str, **by: float) -> None:
+    """Make rows older, so that no clock need move: `age(owner, "challenges", minutes=10)`."""
+    table = what.rpartition(" ")[2]
+    await owner.execute(f"update auth.{table} set {AGE[what]}", timedelta(**by))
