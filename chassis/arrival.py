@@ -31,7 +31,7 @@ class Record(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
-class Broken(Exception):  # noqa: N818 -- said of a record.
+class Broken(Exception):
     """The record is not an event that this service can read; the text names the part, never its content."""
 
 

@@ -1,7 +1,6 @@
 """Cli: the commands that every service has, and room for its own; results on standard output, one JSON object a line."""
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -61,7 +60,9 @@ def parser(of: Service[S], commands: Sequence[Command]) -> argparse.ArgumentPars
     for command in (*COMMANDS, *commands):
         group, _, name = command.name.partition(" ")
         if group not in groups:
-            groups[group] = actions.add_parser(group, help=f"see {group} --help").add_subparsers(required=True, metavar="COMMAND")
+            groups[group] = actions.add_parser(group, help=f"see {group} --help").add_subparsers(
+                required=True, metavar="COMMAND"
+            )
         leaf = groups[group].add_parser(name, help=command.help, description=command.help)
         command.arguments(leaf)
         leaf.set_defaults(work=command.run)
@@ -123,7 +124,14 @@ async def replay(runtime: Runtime[Any], given: argparse.Namespace) -> int:
             output(asdict(kind))
         count = 0 if given.dry_run else await outbox.replay(conn, given.since, given.type)
     unsendable = sum(kind.sealed for kind in found)
-    output({"found": sum(kind.count for kind in found), "owed_again": count, "kept_no_value": unsendable, "dry_run": given.dry_run})
+    output(
+        {
+            "found": sum(kind.count for kind in found),
+            "owed_again": count,
+            "kept_no_value": unsendable,
+            "dry_run": given.dry_run,
+        }
+    )
     return 0
 
 

@@ -34,7 +34,7 @@ Partition = tuple[str, int]
 Records = tuple[ConsumerRecord, ...]
 
 
-class Stopped(Exception):  # noqa: N818 -- an end, not an error.
+class Stopped(Exception):
     """The consumer was stopped while it waited out an outage; the batch comes again."""
 
 
@@ -42,8 +42,15 @@ class Consumer:
     """One lane of one service: its own consumer group, subscribed once to all topics of the lane."""
 
     def __init__(  # noqa: PLR0913 -- what a lane is made of.
-        self, database: Database, handlers: Handlers, lane: Lane, *, bootstrap: str, topic_prefix: str = "",
-        batch: int = 500, session_seconds: float = 10.0,
+        self,
+        database: Database,
+        handlers: Handlers,
+        lane: Lane,
+        *,
+        bootstrap: str,
+        topic_prefix: str = "",
+        batch: int = 500,
+        session_seconds: float = 10.0,
     ) -> None:
         self.lane = lane
         self._database = database
@@ -147,11 +154,12 @@ class Consumer:
             try:
                 async with self._database.transaction() as conn:
                     await self._apply(conn, arrivals)
-                return
             except Exception as error:
                 if is_outage(error):
                     raise
                 log.info("batch_taken_apart", group=self.consumer_group, size=len(arrivals), error=type(error).__name__)
+            else:
+                return
         for arrival in arrivals:
             await self._handle_alone(arrival, count=(arrival.topic, arrival.partition) in untried)
 

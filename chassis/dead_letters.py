@@ -32,7 +32,7 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
     now() + make_interval(secs => $12 * (0.5 + random() / 2)), case when $13 then now() end, now() + $14::interval)"""
 
 
-class Waits(Exception):  # noqa: N818 -- what the message does.
+class Waits(Exception):
     """An earlier message of the same key was set aside."""
 
 
@@ -190,7 +190,13 @@ class Retries:
         reason = describe(error)
         async with self._database.transaction() as conn:
             parked = await conn.fetchval(NOTE_FAILURE, letter.id, reason, ATTEMPTS, isinstance(error, Refusal))
-        log.warning("dead_letter_failed", lane=letter.lane, message_id=letter.message_id, attempts=letter.attempts, reason=reason)
+        log.warning(
+            "dead_letter_failed",
+            lane=letter.lane,
+            message_id=letter.message_id,
+            attempts=letter.attempts,
+            reason=reason,
+        )
         if parked:
             _alarm(letter.lane, letter.message_id, reason)
 
@@ -202,11 +208,13 @@ class Retries:
         telemetry.DEAD_LETTERS.labels(service=service, state="waiting").set(waiting)
 
 
-class DiedTooOften(Exception):  # noqa: N818 -- said of a message.
+class DiedTooOften(Exception):
     """The process died while the message was being handled."""
 
 
-COUNT = "select count(*) filter (where parked_at is not null), count(*) filter (where parked_at is null) from dead_letters"
+COUNT = (
+    "select count(*) filter (where parked_at is not null), count(*) filter (where parked_at is null) from dead_letters"
+)
 
 
 async def count(conn: Connection) -> tuple[int, int]:

@@ -21,7 +21,7 @@ class Kind(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
-class Refusal(Exception):  # noqa: N818 -- a refusal is an answer, not an error.
+class Refusal(Exception):
     """Something was understood and declined; a subclass's docstring is the message a person sees.
 
     Never retried. `facts` fill the braces of the docstring (`{seconds}`); they are safe to show to anybody.
@@ -36,5 +36,5 @@ class Refusal(Exception):  # noqa: N818 -- a refusal is an answer, not an error.
         self.facts: Mapping[str, object] = facts
 
 
-class Misconfigured(Exception):  # noqa: N818 -- reads as what the service is.
+class Misconfigured(Exception):
     """The service cannot start; the text says what is missing or wrong, where, and what to do."""

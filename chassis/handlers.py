@@ -26,7 +26,7 @@ class Lane(StrEnum):
     NORMAL = "normal"
 
 
-class Hung(Exception):  # noqa: N818 -- said of a handler.
+class Hung(Exception):
     """The handler did not return in its time."""
 
 

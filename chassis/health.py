@@ -46,7 +46,7 @@ async def _passes(name: str, check: Check) -> bool:
     try:
         async with asyncio.timeout(SECONDS):
             await check()
-    except Exception as error:  # noqa: BLE001 -- whatever it is, the service is not ready.
+    except Exception as error:
         log.warning("readiness_check_failed", check=name, error=type(error).__name__)
         return False
     return True

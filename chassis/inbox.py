@@ -20,7 +20,9 @@ select source, message_id, null::bytea as key_digest from fresh
 union all
 select topic, null, key_digest from dead_letters where lane = $1 and key_digest is not null group by topic, key_digest"""
 
-SELECT_BLOCKED = "select topic, key_digest from dead_letters where lane = $1 and key_digest is not null group by topic, key_digest"
+SELECT_BLOCKED = (
+    "select topic, key_digest from dead_letters where lane = $1 and key_digest is not null group by topic, key_digest"
+)
 
 
 @dataclass(frozen=True, slots=True)

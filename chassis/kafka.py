@@ -31,7 +31,7 @@ _NO_TOPIC = (UnknownTopicOrPartitionError, InvalidTopicError, TopicAuthorization
 _partitioner = DefaultPartitioner()
 
 
-class NoTopic(Exception):  # noqa: N818 -- says what is missing.
+class NoTopic(Exception):
     """The topic does not exist, or this service may not write to it."""
 
 
@@ -83,7 +83,10 @@ class Sender:
         batch = producer.create_batch()
         taken = 0
         for row in rows:
-            if batch.append(timestamp=None, key=row.key.encode(), value=row.payload, headers=row.kafka_headers()) is None:
+            if (
+                batch.append(timestamp=None, key=row.key.encode(), value=row.payload, headers=row.kafka_headers())
+                is None
+            ):
                 break
             taken += 1
         batch.close()
@@ -105,7 +108,7 @@ class Sender:
         if producer is None:
             return
         # stop() alone would wait for batches that can never be delivered while Kafka is away.
-        producer._message_accumulator.fail_all(ProducerClosed())
+        producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 -- no public way out.
         await _stop(producer)
 
     async def close(self) -> None:

@@ -16,7 +16,7 @@ LONGEST_PAUSE = 15.0
 
 def backoff(failures: int, *, first: float = FIRST_PAUSE, longest: float = LONGEST_PAUSE) -> float:
     """Give the seconds to wait after so many failures in a row: doubled each time, with jitter, bounded."""
-    return min(longest, first * 2.0 ** min(failures - 1, 16)) * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter, no secret.
+    return min(longest, first * 2.0 ** min(failures - 1, 16)) * random.uniform(0.5, 1.0)
 
 
 class Loop:

@@ -77,12 +77,16 @@ async def apply(url: str, schema: str, migrations: list[Migration]) -> list[Migr
     Raises `MigrationRefused` when an applied file was edited afterwards, when a file fails (the database is then as
     before it), or when the other runner does not finish.
     """
-    conn = await asyncpg.connect(url, timeout=10, server_settings={"search_path": f"{schema}, pg_temp", "lock_timeout": f"{LOCK_SECONDS}s"})
+    conn = await asyncpg.connect(
+        url, timeout=10, server_settings={"search_path": f"{schema}, pg_temp", "lock_timeout": f"{LOCK_SECONDS}s"}
+    )
     try:
         try:
             await conn.execute(LOCK)
         except asyncpg.LockNotAvailableError:
-            raise MigrationRefused(f"{schema}: another migration has run for {LOCK_SECONDS} s; try again when it is done") from None
+            raise MigrationRefused(
+                f"{schema}: another migration has run for {LOCK_SECONDS} s; try again when it is done"
+            ) from None
         await conn.execute(CREATE_LEDGER)
         missing = await pending(conn, migrations)
         for migration in missing:
@@ -135,5 +139,7 @@ async def _apply_one(conn: "asyncpg.Connection[asyncpg.Record]", schema: str, mi
             await conn.execute(migration.sql)
             await conn.execute(INSERT_APPLIED, migration.origin, migration.number, migration.name, migration.checksum)
     except asyncpg.PostgresError as error:
-        raise MigrationRefused(f"{schema}: {migration.origin} {migration.name} failed and was rolled back: {error}") from error
+        raise MigrationRefused(
+            f"{schema}: {migration.origin} {migration.name} failed and was rolled back: {error}"
+        ) from error
     log.info("migration_applied", schema=schema, migration=f"{migration.origin} {migration.name}")

@@ -136,7 +136,7 @@ class Relay:
         )
         try:
             while not self._stopping and not await conn.fetchval(TRY_LOCK):
-                await self._wait(random.uniform(0.3, 0.6))  # noqa: S311 -- jitter, no secret.
+                await self._wait(random.uniform(0.3, 0.6))
             yield conn
         finally:
             await _close(conn)
@@ -255,7 +255,13 @@ class Relay:
 
     def _hold_key(self, row: Owed) -> None:
         self._holds.keys[row.topic, row.key].refuse()
-        log.error("outbox_key_held", service=self._service, topic=row.topic, message_id=str(row.message_id), size=len(row.payload))
+        log.error(
+            "outbox_key_held",
+            service=self._service,
+            topic=row.topic,
+            message_id=str(row.message_id),
+            size=len(row.payload),
+        )
 
     def _hold_topic(self, topic: str) -> None:
         self._holds.topics[topic].refuse()

@@ -26,7 +26,7 @@ _REGISTRY = jwe.JWERegistry(
 )
 
 
-class CannotOpen(Exception):  # noqa: N818 -- said of a sealed text, like a refusal.
+class CannotOpen(Exception):
     """A sealed text could not be opened; the message says why, never what was in it."""
 
 

@@ -164,7 +164,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise Misconfigured(f"cannot listen on {host}:{port}: {error.strerror}") from None
 
 
-class NotReady(Exception):  # noqa: N818 -- said of parts.
+class NotReady(Exception):
     """Some parts have not started, such as a consumer that has no partitions yet."""
 
 
@@ -186,7 +186,10 @@ def _http(
     app = http.create_app(
         title=service.name,
         version=service.version,
-        routers=[*(service.routers(runtime) if api else ()), health.router({"postgres": runtime.database.ping, "parts": parts_are_ready})],
+        routers=[
+            *(service.routers(runtime) if api else ()),
+            health.router({"postgres": runtime.database.ping, "parts": parts_are_ready}),
+        ],
         texts=[Texts(locales)] if (locales := service.folder / "locales").is_dir() else [],
         origins=runtime.settings.origins,
     )

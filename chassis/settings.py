@@ -16,18 +16,30 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    database_url: Annotated[str, Field(description="postgresql://<login role>:<password>@<host>/<database>, past any pooler")]
-    owner_database_url: Annotated[str | None, Field(description="the same with the owner role; only `migrate` needs it")] = None
-    kafka: Annotated[str | None, Field(description="bootstrap servers, host:port[,host:port]; the api role needs none")] = None
+    database_url: Annotated[
+        str, Field(description="postgresql://<login role>:<password>@<host>/<database>, past any pooler")
+    ]
+    owner_database_url: Annotated[
+        str | None, Field(description="the same with the owner role; only `migrate` needs it")
+    ] = None
+    kafka: Annotated[
+        str | None, Field(description="bootstrap servers, host:port[,host:port]; the api role needs none")
+    ] = None
     public_keys: Annotated[Path, Field(description="folder with <reader>.json of every reader of sealed fields")]
     private_keys: Annotated[Path, Field(description="file with this service's own private JWK Set")]
     topic_prefix: Annotated[str, Field(pattern="^[a-z0-9.-]*$", description="before every topic and group name")] = ""
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     pool_size: Annotated[int, Field(ge=2, le=200)] = 10
-    session_seconds: Annotated[float, Field(ge=0.5, le=60, description="silence after which Kafka gives a consumer's partitions away")] = 10
-    archive_days: Annotated[int, Field(ge=0, le=365, description="days that published messages can be replayed; 0 = off")] = 7
-    largest_message: Annotated[int, Field(ge=1_000, le=10_000_000, description="bytes of one message's value")] = 900_000
+    session_seconds: Annotated[
+        float, Field(ge=0.5, le=60, description="silence after which Kafka gives a consumer's partitions away")
+    ] = 10
+    archive_days: Annotated[
+        int, Field(ge=0, le=365, description="days that published messages can be replayed; 0 = off")
+    ] = 7
+    largest_message: Annotated[int, Field(ge=1_000, le=10_000_000, description="bytes of one message's value")] = (
+        900_000
+    )
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     origins: Annotated[tuple[str, ...], NoDecode, Field(description="origins of the pages, comma-separated")] = ()
 

@@ -55,7 +55,9 @@ class Message(BaseModel):
         classes = {name: privacy_of(cls, name, field) for name, field in cls.model_fields.items()}
         if classes.get(key) is not Privacy.ID:
             raise UndeclaredPrivacy(f"{cls.__name__}: the key {key!r} must be a field of class `id`")
-        cls.readers = {name: reader for name, field in cls.model_fields.items() if (reader := reader_of(field.annotation))}
+        cls.readers = {
+            name: reader for name, field in cls.model_fields.items() if (reader := reader_of(field.annotation))
+        }
         cls.holds_secrets = Privacy.SECRET in classes.values()
 
     @property
@@ -80,7 +82,10 @@ def privacy_of(message: type[BaseModel], name: str, field: FieldInfo) -> Privacy
         raise UndeclaredPrivacy(f"{where}: a field of class `{privacy}` must be Sealed[...] to its one reader")
     if sealed and not privacy.travels_sealed:
         raise UndeclaredPrivacy(f"{where}: a sealed field is of class `personal` or `secret`, not `{privacy}`")
-    if any(isinstance(part, type) and issubclass(part, BaseModel) for part in (field.annotation, *get_args(field.annotation))):
+    if any(
+        isinstance(part, type) and issubclass(part, BaseModel)
+        for part in (field.annotation, *get_args(field.annotation))
+    ):
         raise UndeclaredPrivacy(f"{where}: a nested model hides the classes of its own fields; use plain fields")
     return privacy
 

@@ -55,7 +55,7 @@ class Sealed(Generic[Reader]):
     def from_token(cls, token: str, clear: str | None = None) -> Self:
         """Make one of a compact JWE, opened when `clear` is given."""
         sealed = cls.__new__(cls)
-        sealed._clear, sealed._token = clear, token
+        sealed._clear, sealed._token = clear, token  # noqa: SLF001 -- its own, made a line above.
         return sealed
 
     @property

@@ -90,7 +90,9 @@ async def main() -> int:
     report.title("Result")
     for failure in report.failures:
         report.say(f"missing: {failure}")
-    report.say(f"{'FAILED' if report.failures else 'all is as it should be'}, {time.monotonic() - report.began:.0f} s in all")
+    report.say(
+        f"{'FAILED' if report.failures else 'all is as it should be'}, {time.monotonic() - report.began:.0f} s in all"
+    )
     return 1 if report.failures else 0
 
 
@@ -130,7 +132,9 @@ async def log_in(scene: Scene) -> None:
         session = await person.redeem(code_in(mail))
         logged_in = datetime.now(person.asked_at.tzinfo)
         await scene.observer.wait_for("MailDelivered", len(scene.mailbox.mails.listed()))
-        (requested,) = [seen for seen in scene.observer.of("OtpRequested") if seen.key == person.challenge["challenge_id"]]
+        (requested,) = [
+            seen for seen in scene.observer.of("OtpRequested") if seen.key == person.challenge["challenge_id"]
+        ]
         delivered = scene.observer.of("MailDelivered")[-1]
         report.event(person.asked_at, answered, f"answer {answer.status_code}", "auth api", "browser")
         report.event(person.asked_at, requested.at, "OtpRequested", "auth", f"Kafka {requested.topic}")
@@ -196,7 +200,10 @@ async def survive(scene: Scene) -> None:
     arrived = len(scene.mailbox.mails.listed()) - before
     report.say(f"6 asked; killed both when {arrived} of 6 mails had come")
     answers = [await person.ask() for person in crowd[6:]]
-    report.check("the log-in page goes on while they are dead", holds=all(a.status_code == httpx2.codes.ACCEPTED for a in answers))
+    report.check(
+        "the log-in page goes on while they are dead",
+        holds=all(a.status_code == httpx2.codes.ACCEPTED for a in answers),
+    )
     await asyncio.gather(*(_start(platform_, service, "worker", report) for service in ("auth", "notifications")))
     codes = await asyncio.gather(*(scene.mailed_code(person) for person in crowd))
     sessions = await asyncio.gather(*(person.redeem(code) for person, code in zip(crowd, codes, strict=True)))

@@ -51,10 +51,16 @@ class Platform:
     def url(self, service: str, role: str) -> str:
         return f"http://{ports.LOOPBACK}:{self.ports[service, role]}"
 
-    async def start(self, service: str, role: str, *, program: tuple[str, ...] = (), extra: Mapping[str, str] | None = None) -> Process:
+    async def start(
+        self, service: str, role: str, *, program: tuple[str, ...] = (), extra: Mapping[str, str] | None = None
+    ) -> Process:
         """Start a role and return once it says that it is ready; `program` goes before the service's module."""
         self.ports.setdefault((service, role), ports.free_port())
-        environment = {**self.environments[service], **(extra or {}), "SAMBAND_HTTP_PORT": str(self.ports[service, role])}
+        environment = {
+            **self.environments[service],
+            **(extra or {}),
+            "SAMBAND_HTTP_PORT": str(self.ports[service, role]),
+        }
         command = [sys.executable, "-m", *program, f"services.{service}", role]
         log = self.running.folder / f"{service}-{role}.log"
         process = await processes.start(f"{service} {role}", command, log=log, environment=environment, folder=CHECKOUT)
@@ -93,7 +99,9 @@ class Platform:
 
 
 @asynccontextmanager
-async def platform(running: Running, *, smtp_port: int, settings: Mapping[str, str] | None = None) -> AsyncIterator[Platform]:
+async def platform(
+    running: Running, *, smtp_port: int, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Platform]:
     """Make database, roles, keys and topics, and migrate; services are started by the caller and stopped at the end.
 
     Where the environment named the servers, what was made there is removed again.
@@ -103,7 +111,12 @@ async def platform(running: Running, *, smtp_port: int, settings: Mapping[str, s
     keys = running.folder / f"keys-{name}"
     keysets.make(keys, SERVICES)
     # A killed worker's partitions move after the session; a laptop need not wait as long as a cluster.
-    common = {"SAMBAND_SESSION_SECONDS": "2", "SAMBAND_KAFKA": running.kafka, "SAMBAND_TOPIC_PREFIX": prefix, **(settings or {})}
+    common = {
+        "SAMBAND_SESSION_SECONDS": "2",
+        "SAMBAND_KAFKA": running.kafka,
+        "SAMBAND_TOPIC_PREFIX": prefix,
+        **(settings or {}),
+    }
     environments = {
         service: {
             **_inherited(),

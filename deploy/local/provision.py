@@ -31,7 +31,8 @@ end $$"""
 SCHEMA = """
 create schema {schema} authorization {schema}_owner;
 grant usage on schema {schema} to {schema}_app;
-alter default privileges for role {schema}_owner in schema {schema} grant select, insert, update, delete on tables to {schema}_app;
+alter default privileges for role {schema}_owner in schema {schema}
+    grant select, insert, update, delete on tables to {schema}_app;
 alter default privileges for role {schema}_owner in schema {schema} grant usage on sequences to {schema}_app"""
 
 

@@ -21,7 +21,7 @@ BROWSER, SESSION = "__Host-browser", "__Host-session"
 BROWSER_SECONDS = 180 * 24 * 3600
 SESSION_SECONDS = 8 * 3600
 
-BrowserCookie = Annotated[str | None, Cookie(alias=BROWSER, max_length=100)]
+BrowserCookie = Annotated[str | None, Cookie(alias=BROWSER, max_length=100, pattern="^[A-Za-z0-9_-]*$")]
 SessionCookie = Annotated[str | None, Cookie(alias=SESSION, max_length=100)]
 
 
@@ -54,7 +54,9 @@ class RedeemCode(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     challenge_id: UUID
-    code: Annotated[str, BeforeValidator(lambda v: v.replace(" ", "") if isinstance(v, str) else v), Field(pattern="^[0-9]{6}$")]
+    code: Annotated[
+        str, BeforeValidator(lambda v: v.replace(" ", "") if isinstance(v, str) else v), Field(pattern="^[0-9]{6}$")
+    ]
 
 
 class SessionView(BaseModel):
@@ -68,7 +70,7 @@ class SessionView(BaseModel):
     ends_at: datetime
 
 
-def router(database: Database, settings: AuthSettings, *, keys: Keys, chance: Chance, limits: Limits) -> APIRouter:
+def router(database: Database, settings: AuthSettings, *, keys: Keys, chance: Chance, limits: Limits) -> APIRouter:  # noqa: C901 -- a list of routes, each a few lines.
     """Make the routes. They answer alike for members and strangers (sec-A9)."""
     routes = APIRouter(prefix="/v1", tags=["log-in"])
 
@@ -115,7 +117,9 @@ def router(database: Database, settings: AuthSettings, *, keys: Keys, chance: Ch
     @routes.post("/sessions", status_code=201)
     async def log_in(body: RedeemCode, response: Response, browser: Annotated[str, Depends(browser_of)]) -> SessionView:
         async with database.transaction() as conn:  # The try is counted for good before the code is judged.
-            attempt = await login_codes.count_attempt(conn, body.challenge_id, browser=browser, limits=limits, keys=keys)
+            attempt = await login_codes.count_attempt(
+                conn, body.challenge_id, browser=browser, limits=limits, keys=keys
+            )
         reach("api.counted")
         async with database.transaction() as conn:
             token = await login_codes.redeem(conn, attempt, body.code, keys=keys, chance=chance)

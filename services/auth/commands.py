@@ -53,7 +53,9 @@ def _typed(addresses: list[str]) -> Iterable[str]:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("addresses", nargs="+", help="e-mail addresses, or - to read them from standard input, one a line")
+    parser.add_argument(
+        "addresses", nargs="+", help="e-mail addresses, or - to read them from standard input, one a line"
+    )
     parser.add_argument("--language", choices=[str(language) for language in Language], default="nb", help="default nb")
 
 

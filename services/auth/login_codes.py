@@ -129,9 +129,7 @@ class Attempt:
     address_digest: bytes
 
 
-async def count_attempt(
-    conn: Connection, challenge_id: UUID, *, browser: str, limits: Limits, keys: Keys
-) -> Attempt:
+async def count_attempt(conn: Connection, challenge_id: UUID, *, browser: str, limits: Limits, keys: Keys) -> Attempt:
     """Count a try, to be committed before the code is judged: or guessing would be free (sec-A2, sec-A3).
 
     A try counts against the typed address, known or not, or against this browser alone where the account knows it, and
@@ -158,7 +156,9 @@ async def count_attempt(
 
 async def redeem(conn: Connection, attempt: Attempt, code: str, *, keys: Keys, chance: Chance) -> str:
     """Exchange a code for a session and give its token; raises `WrongCode` alike for all that is no good (sec-A9)."""
-    await store.lock_subject(conn, attempt.subject)  # Codes of one browser tried at once would deadlock, or both log in.
+    await store.lock_subject(
+        conn, attempt.subject
+    )  # Codes of one browser tried at once would deadlock, or both log in.
     digests = [_digest(keys, challenge_id, code) for challenge_id in attempt.challenges]
     account_id = await store.use_code(conn, attempt.challenges, digests)
     if account_id is None:

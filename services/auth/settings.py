@@ -15,16 +15,25 @@ Network = IPv4Network | IPv6Network
 class AuthSettings(ServiceSettings):
     """What auth reads besides; limits are those of sec-A2 and sec-A4."""
 
-    code_key: Annotated[SecretStr, Field(description="base64 of 32 bytes or more; digests of codes, addresses and tokens")]
+    code_key: Annotated[
+        SecretStr, Field(description="base64 of 32 bytes or more; digests of codes, addresses and tokens")
+    ]
     code_minutes: Annotated[int, Field(ge=1, le=10)] = 10
     codes_per_quarter: Annotated[int, Field(ge=1, description="codes mailed to one address in 15 minutes")] = 3
     tries_per_code: Annotated[int, Field(ge=1, le=5)] = 5
     tries_per_quarter: Annotated[int, Field(ge=1, le=10, description="tries for one address in 15 minutes")] = 10
     failures_per_day: Annotated[int, Field(ge=1, le=20, description="wrong codes for one address in a day")] = 20
     source_limit: Annotated[int, Field(ge=1, description="codes asked for from one network address in an hour")] = 300
-    known_networks: Annotated[dict[Network, int], Field(description='JSON, e.g. {"10.1.0.0/16": 5000}: their own limits')] = {}
-    trusted_proxies: Annotated[tuple[Network, ...], Field(description="JSON list of networks whose Forwarded header counts")] = ()
-    mail_sender: Annotated[str, Field(description="shown on the page: where the code comes from")] = "ikkesvar@example.no"
+    known_networks: Annotated[
+        dict[Network, int],
+        Field(default_factory=dict, description='JSON, e.g. {"10.1.0.0/16": 5000}: their own limits'),
+    ]
+    trusted_proxies: Annotated[
+        tuple[Network, ...], Field(description="JSON list of networks whose Forwarded header counts")
+    ] = ()
+    mail_sender: Annotated[str, Field(description="shown on the page: where the code comes from")] = (
+        "ikkesvar@example.no"
+    )
 
     @field_validator("code_key")
     @classmethod

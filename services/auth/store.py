@@ -164,7 +164,9 @@ select c.address, c.address_digest, exists (
 from challenges c where c.id = $1 and c.browser_digest = $2"""
 
 
-async def find_subject(conn: Connection, challenge_id: UUID, browser_digest: bytes) -> tuple[Address, bytes, bool] | None:
+async def find_subject(
+    conn: Connection, challenge_id: UUID, browser_digest: bytes
+) -> tuple[Address, bytes, bool] | None:
     """Find whose tries are counted: address, its digest, and whether this browser is one the account knows."""
     row = await conn.fetchrow(SELECT_SUBJECT, challenge_id, browser_digest)
     return None if row is None else (row[0], row[1], row[2])

@@ -28,7 +28,9 @@ POLL_SECONDS = 1.0
 PERMANENT_FAILURE = 550
 SETTLED = Counter("samband_mails_settled", "Mails by what became of them.", ["kind", "outcome"])
 ANSWERS = Counter("samband_mail_answers", "Answers of the mail server.", ["verdict"])
-AGE = Histogram("samband_mail_age_seconds", "From the mail being owed to its being taken.", buckets=(0.1, 0.5, 1, 5, 30, 120, 600))
+AGE = Histogram(
+    "samband_mail_age_seconds", "From the mail being owed to its being taken.", buckets=(0.1, 0.5, 1, 5, 30, 120, 600)
+)
 
 Values = Callable[[Mail, Keyring], Mapping[str, object]]
 KINDS: Mapping[str, Values] = {login_code_mails.KIND: login_code_mails.values}
@@ -125,7 +127,11 @@ class Courier:
             await outbox.add(
                 conn,
                 MailDelivered(
-                    mail_id=mail.id, account_id=mail.account_id, about=UUID(mail.message_id), kind=mail.kind, delivered_at=moment
+                    mail_id=mail.id,
+                    account_id=mail.account_id,
+                    about=UUID(mail.message_id),
+                    kind=mail.kind,
+                    delivered_at=moment,
                 ),
             )
         self._count(mail, "delivered")
@@ -180,7 +186,9 @@ class Courier:
         counted = answer.verdict is not Verdict.OUTAGE
         async with self._database.transaction() as conn:
             await store.postpone_mail(conn, mail, seconds=seconds, smtp_code=answer.code, counted=counted)
-        log.info("mail_postponed", mail_id=str(mail.id), smtp=answer.code, seconds=round(seconds, 1), attempts=mail.attempts)
+        log.info(
+            "mail_postponed", mail_id=str(mail.id), smtp=answer.code, seconds=round(seconds, 1), attempts=mail.attempts
+        )
 
     def _count(self, mail: Mail, outcome: str) -> None:
         SETTLED.labels(kind=mail.kind, outcome=outcome).inc()
@@ -195,4 +203,3 @@ def _why_not(mail: Mail) -> GivenUp | None:
     if not mail.active:
         return GivenUp.INACTIVE
     return None
-

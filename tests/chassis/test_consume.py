@@ -41,7 +41,9 @@ async def send(bus: Bus, message: Message, *, event_id: str | None = None) -> No
 
 
 async def effects_of(owner: Owner, thing: UUID) -> list[int]:
-    return [row["n"] for row in await owner.fetch("select n from things.effects where thing_id = $1 order by id", thing)]
+    return [
+        row["n"] for row in await owner.fetch("select n from things.effects where thing_id = $1 order by id", thing)
+    ]
 
 
 async def have(owner: Owner, thing: UUID, *wanted: int) -> None:
@@ -87,7 +89,9 @@ async def test_rewound_group_offsets_change_nothing_because_the_positions_are_in
 
 
 @pytest.mark.goal("rel-R11")
-async def test_a_restored_database_takes_again_what_it_no_longer_remembers(database: Database, bus: Bus, owner: Owner) -> None:
+async def test_a_restored_database_takes_again_what_it_no_longer_remembers(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
     thing = uuid4()
     async with consuming(database, bus, handlers()):
         await send(bus, ThingHappened(thing_id=thing, n=1))
@@ -114,8 +118,14 @@ CORPUS = {
     "id that is not UTF-8": (body(), {"ce_id": b"\xff\xfe"}),
     "other CloudEvents version": (body(), {"ce_specversion": b"2.0"}),
     "time that is no time": (body(), {"ce_time": b"yesterday"}),
-    "sealed field that is no JWE": (body(thing_id=str(uuid4()), secret="in the clear"), {"ce_type": b"auth.ThingWhispered.v1"}),
-    "sealed field that does not open": (body(thing_id=str(uuid4()), secret="a.b.c.d.e"), {"ce_type": b"auth.ThingWhispered.v1"}),
+    "sealed field that is no JWE": (
+        body(thing_id=str(uuid4()), secret="in the clear"),
+        {"ce_type": b"auth.ThingWhispered.v1"},
+    ),
+    "sealed field that does not open": (
+        body(thing_id=str(uuid4()), secret="a.b.c.d.e"),
+        {"ce_type": b"auth.ThingWhispered.v1"},
+    ),
 }
 
 
@@ -128,7 +138,11 @@ async def test_what_cannot_be_read_is_parked_whole_and_the_partition_goes_on(
     thing, key = uuid4(), str(uuid4())
     async with consuming(database, bus, handlers()):
         await stranger.write(
-            bus.bootstrap, bus.prefix + TOPIC, value, key=key.encode(), headers=headers("auth.ThingHappened.v1", **changes)
+            bus.bootstrap,
+            bus.prefix + TOPIC,
+            value,
+            key=key.encode(),
+            headers=headers("auth.ThingHappened.v1", **changes),
         )
         await send(bus, ThingHappened(thing_id=thing, n=1))
         await have(owner, thing, 1)
@@ -195,7 +209,9 @@ async def test_a_handler_that_raises_costs_only_its_own_key_and_order_holds_when
     assert await owner.fetchval("select count(*) from things.dead_letters") == 0
 
 
-async def test_discarding_a_parked_message_lets_the_next_of_its_key_go_on(database: Database, bus: Bus, owner: Owner) -> None:
+async def test_discarding_a_parked_message_lets_the_next_of_its_key_go_on(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
     async def trouble(n: int) -> None:
         if n == 1:
             raise ZeroDivisionError
@@ -225,7 +241,9 @@ async def test_newer_whole_state_overtakes_the_queue_of_its_key(database: Databa
 
 
 @pytest.mark.goal("rel-R10")
-async def test_a_handler_that_hangs_is_ended_and_its_message_set_aside(database: Database, bus: Bus, owner: Owner) -> None:
+async def test_a_handler_that_hangs_is_ended_and_its_message_set_aside(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
     async def trouble(n: int) -> None:
         if n == 1:
             await asyncio.Event().wait()
@@ -292,7 +310,9 @@ async def test_connections_that_are_cut_in_the_middle_cost_nothing(database: Dat
 
 
 @pytest.mark.goal("rel-R10")
-async def test_a_message_that_killed_its_process_three_times_is_set_aside(database: Database, bus: Bus, owner: Owner) -> None:
+async def test_a_message_that_killed_its_process_three_times_is_set_aside(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
     """The count is committed before each trial; three are on record from processes that died."""
     sick, well = uuid4(), uuid4()
     await send(bus, ThingHappened(thing_id=sick, n=1))
@@ -319,7 +339,10 @@ async def test_what_was_caused_by_a_message_names_it(database: Database, bus: Bu
     event_id = str(uuid4())
     async with consuming(database, bus, found):
         await send(bus, Answered(thing_id=uuid4(), n=1), event_id=event_id)
-        row = await until(lambda: owner.fetchrow("select headers::jsonb ->> 'ce_causationid' as cause from things.outbox"), what="a row")
+        row = await until(
+            lambda: owner.fetchrow("select headers::jsonb ->> 'ce_causationid' as cause from things.outbox"),
+            what="a row",
+        )
     assert row["cause"] == event_id
 
 

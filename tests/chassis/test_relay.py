@@ -27,7 +27,9 @@ MakeRelay = Callable[..., Relay]
 @pytest.fixture
 def make_relay(clone: Clone, bus: Bus) -> MakeRelay:
     def make(*, bootstrap: str = bus.bootstrap, archive_days: int = 7) -> Relay:
-        return Relay(clone.urls("things").app, "things", Sender(bootstrap, "test", bus.prefix), archive_days=archive_days)
+        return Relay(
+            clone.urls("things").app, "things", Sender(bootstrap, "test", bus.prefix), archive_days=archive_days
+        )
 
     return make
 
@@ -59,7 +61,9 @@ async def is_empty(owner: "asyncpg.Connection[asyncpg.Record]") -> bool:
 
 
 @pytest.mark.goal("rel-R3")
-async def test_messages_of_a_key_arrive_in_order_on_one_partition(database: Database, bus: Bus, make_relay: MakeRelay) -> None:
+async def test_messages_of_a_key_arrive_in_order_on_one_partition(
+    database: Database, bus: Bus, make_relay: MakeRelay
+) -> None:
     thing = uuid4()
     await owe(database, *range(50), thing=thing)
     async with running(make_relay()), stranger.reading(bus.bootstrap, bus.prefix + ACCOUNTS.name) as reader:
@@ -75,7 +79,9 @@ async def test_a_record_is_a_cloudevent_in_binary_mode(database: Database, bus: 
     await owe(database, 7)
     async with running(make_relay()), stranger.reading(bus.bootstrap, bus.prefix + ACCOUNTS.name) as reader:
         (record,) = await stranger.take(reader, 1)
-    event = from_binary_event(KafkaMessage(headers=dict(record.headers), key=record.key, value=record.value), JSONFormat())
+    event = from_binary_event(
+        KafkaMessage(headers=dict(record.headers), key=record.key, value=record.value), JSONFormat()
+    )
     assert event.get_type() == "auth.ThingHappened.v1"
     assert event.get_source() == "/services/things"
     assert event.get_subject() == record.key.decode()
@@ -105,7 +111,9 @@ async def test_what_kafka_acknowledged_leaves_the_outbox_for_the_archive(
         await outbox.add(conn, whispered("canary"))
     async with running(make_relay()):
         await until(lambda: is_empty(owner), what="an empty outbox")
-    rows = await owner.fetch("select type, payload is null as bare, headers is null as headless from things.outbox_published")
+    rows = await owner.fetch(
+        "select type, payload is null as bare, headers is null as headless from things.outbox_published"
+    )
     assert sorted((row["type"], row["bare"], row["headless"]) for row in rows) == [
         ("auth.ThingHappened.v1", False, False),
         ("auth.ThingHappened.v1", False, False),
@@ -190,7 +198,10 @@ async def test_one_of_two_leads_and_the_other_takes_over_when_its_connection_is_
         "select distinct a.pid from pg_locks l join pg_stat_activity a using (pid) where l.locktype = 'advisory' and l.granted "
         "and a.application_name = 'samband things relay' and a.datname = current_database()"
     )
-    async with running(make_relay(), make_relay()), stranger.reading(bus.bootstrap, bus.prefix + ACCOUNTS.name) as reader:
+    async with (
+        running(make_relay(), make_relay()),
+        stranger.reading(bus.bootstrap, bus.prefix + ACCOUNTS.name) as reader,
+    ):
         await until(lambda: owner.fetchval(leaders), what="a leader")
         assert len(await owner.fetch(leaders)) == 1
         first = await owner.fetchval(leaders)

@@ -139,7 +139,11 @@ async def test_an_api_that_dies_while_it_judges_has_counted_the_try_and_used_up_
 @pytest.mark.goal("sec-P1")
 @pytest.mark.goal("sec-P4")
 async def test_no_code_and_no_address_is_readable_on_the_bus_in_a_log_or_where_it_need_not_be(
-    samband: Platform, mailbox: Mailbox, crowd: Crowd, observer: Observer, owner_of_run: "asyncpg.Connection[asyncpg.Record]"
+    samband: Platform,
+    mailbox: Mailbox,
+    crowd: Crowd,
+    observer: Observer,
+    owner_of_run: "asyncpg.Connection[asyncpg.Record]",
 ) -> None:
     people = await crowd.add(3)
     for person in people:
@@ -150,7 +154,9 @@ async def test_no_code_and_no_address_is_readable_on_the_bus_in_a_log_or_where_i
     bus = b"\n".join(seen.raw for seen in observer.seen)
     logs = b"\n".join(path.read_bytes() for path in samband.running.folder.glob("*-worker.log"))
     logs += b"\n".join(path.read_bytes() for path in samband.running.folder.glob("*-api.log"))
-    stored = await _stored(owner_of_run, "outbox", "outbox_published", "dead_letters", "mails", "challenges.code_digest")
+    stored = await _stored(
+        owner_of_run, "outbox", "outbox_published", "dead_letters", "mails", "challenges.code_digest"
+    )
     for canary in canaries:
         assert canary not in bus
         assert canary not in logs
@@ -182,7 +188,9 @@ async def test_a_stranger_gets_the_same_answer_and_no_mail(mailbox: Mailbox, cro
 
 
 @pytest.mark.goal("rel-R12")
-async def test_sigterm_ends_every_role_in_order_and_with_exit_code_0(samband: Platform, mailbox: Mailbox, crowd: Crowd) -> None:
+async def test_sigterm_ends_every_role_in_order_and_with_exit_code_0(
+    samband: Platform, mailbox: Mailbox, crowd: Crowd
+) -> None:
     people = await crowd.add(3)
     await asyncio.gather(*(person.ask() for person in people))
     for service, role in (("auth", "worker"), ("notifications", "worker")):

@@ -1,13 +1,13 @@
 """Login code mails: owed for one account, opened in the courier's memory only, sent from one sender."""
 
-from collections.abc import Callable
+import dataclasses
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from joserfc.jwk import KeySet
 
-from chassis.arrival import Arrival, Broken
+from chassis.arrival import Arrival, Broken, read_envelope
 from chassis.postgres import Database
 from chassis.sealing import CannotOpen, Keyring, Place, new_key
 from services.notifications.consumers import HANDLERS
@@ -20,7 +20,7 @@ from tests.notifications.writers import CODE, KARI, Auth, account, code, envelop
 @pytest.mark.parametrize(
     ("language", "subject"),
     [
-        ("nb", "Din engangskode (referanse K7M4)"),
+        ("nb", "Engangskoden din (referanse K7M4)"),
         ("nn", "Eingongskoden din (referanse K7M4)"),
         ("en", "Your one-time code (reference K7M4)"),
     ],
@@ -108,34 +108,30 @@ async def test_a_code_that_was_sealed_in_another_message_is_refused_and_no_mail_
     assert await rows.mails() == []
 
 
-def _flipped(part: int) -> Callable[[str], str]:
-    """Change one character of one part of a compact JWE."""
-
-    def flip(token: str) -> str:
-        parts = token.split(".")
-        parts[part] = ("B" if parts[part][0] == "A" else "A") + parts[part][1:]
-        return ".".join(parts)
-
-    return flip
+def _flipped(token: str, part: int) -> str:
+    parts = token.split(".")
+    parts[part] = ("B" if parts[part][0] == "A" else "A") + parts[part][1:]
+    return ".".join(parts)
 
 
 @pytest.mark.goal("sec-P2")
-@pytest.mark.parametrize("part", [pytest.param(0, id="header"), pytest.param(2, id="iv"), pytest.param(3, id="text"), 4])
-async def test_a_flipped_byte_is_refused_and_no_mail_is_owed(auth: Auth, kari: UUID, rows: Rows, part: int) -> None:
+async def test_a_flipped_byte_anywhere_is_refused_and_no_mail_is_owed(auth: Auth, kari: UUID, rows: Rows) -> None:
     arrival = await auth.write(code(kari))
-    with pytest.raises(CannotOpen):
-        await auth.hand_in(with_field(arrival, "code", _flipped(part)(field_of(arrival, "code"))))
+    header, vector, text, tag = 0, 2, 3, 4
+    for part in (header, vector, text, tag):
+        with pytest.raises(CannotOpen):
+            await auth.hand_in(with_field(arrival, "code", _flipped(field_of(arrival, "code"), part)))
     assert await rows.mails() == []
 
 
 @pytest.mark.goal("sec-P2")
-@pytest.mark.parametrize("kid", ["notifications-1", "notifications-9"])
 async def test_a_code_sealed_with_a_key_that_is_not_ours_is_refused_and_no_mail_is_owed(
-    auth: Auth, kari: UUID, rows: Rows, kid: str
+    auth: Auth, kari: UUID, rows: Rows
 ) -> None:
     arrival = await auth.write(code(kari))
-    with pytest.raises(CannotOpen):
-        await auth.hand_in(with_field(arrival, "code", _sealed_with(kid, arrival)))
+    for kid in ("notifications-1", "notifications-9"):
+        with pytest.raises(CannotOpen):
+            await auth.hand_in(with_field(arrival, "code", _sealed_with(kid, arrival)))
     assert await rows.mails() == []
 
 
@@ -154,7 +150,7 @@ async def test_a_message_whose_id_no_event_could_name_owes_no_mail(
     place = Place("no-uuid", envelope_of(arrival).type, "code")
     token = notifications.identity.keyring.seal(CODE, "notifications", place)
     foreign = with_field(arrival, "code", token)
-    renamed = Arrival.of(_Renamed(foreign.topic, 0, foreign.offset, foreign.key, foreign.value, headers))
+    renamed = dataclasses.replace(foreign, envelope=read_envelope(headers))
     with pytest.raises(Broken, match="ce_id"):
         await auth.hand_in(renamed)
     assert await rows.mails() == []

@@ -33,7 +33,12 @@ async def take(consumer: AIOKafkaConsumer, count: int, *, seconds: float = 20) -
 
 
 async def write(
-    bootstrap: str, topic: str, value: bytes | None, *, key: bytes | None = b"k", headers: Sequence[tuple[str, bytes]] = ()
+    bootstrap: str,
+    topic: str,
+    value: bytes | None,
+    *,
+    key: bytes | None = b"k",
+    headers: Sequence[tuple[str, bytes]] = (),
 ) -> None:
     """Write one record with any bytes whatever."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)

@@ -1,0 +1,58 @@
+# Samband. `make help` lists what there is.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+STACK := $(RUN) -m deploy.local.stack run --kind test --
+PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile
+PROVEN := .local/proven.json
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check format lint rules lock
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: $(INSTALLED) ## Install what Samband needs into .venv
+
+$(INSTALLED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python 3.11 or later is needed; name one with PYTHON=python3.11 (Debian: apt-get install python3, macOS: brew install python)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "error: this Python cannot make environments (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@echo "setting up $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+demo: setup ## Play a day in the platform's life on real parts
+	@$(RUN) -m deploy.local.demo
+
+up: setup ## Keep the platform running, with a page for the caught e-mails
+	@$(RUN) -m deploy.local.up
+
+test: setup ## Pass all tests, on real PostgreSQL and Kafka
+	@$(STACK) $(PYTEST)
+
+lint: setup ## Check format, lint, types, import walls and dependencies; change nothing
+	$(VENV)/bin/ruff format --check --quiet .
+	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/deptry chassis contracts services
+	$(VENV)/bin/deptry . --ignore DEP004
+
+check: lint test ## lint and test
+
+rules: setup ## Prove the rules: print which ones the marked tests that passed prove
+	@mkdir -p $(dir $(PROVEN))
+	@$(STACK) $(PYTEST) -m "rule or goal" --proven=$(PROVEN); status=$$?; $(RUN) -m tests.proven $(PROVEN) && exit $$status
+
+format: setup ## Format the code
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+lock: setup ## Take new versions of the dependencies into requirements.lock
+	$(VENV)/bin/uv lock --upgrade
+	$(VENV)/bin/uv export --quiet --frozen --no-emit-project --no-header --no-annotate --output-file requirements.lock

@@ -1,0 +1,65 @@
+"""Up: keep the whole platform running on a laptop until Ctrl-C.
+
+`python -m deploy.local.up` prints where everything answers. A service that ends by itself is started again, as an
+orchestrator would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from deploy.local import program
+from deploy.local.errors import SetupError
+from deploy.local.mailbox import Mailbox
+from deploy.local.platform import ROLES, Platform, log_of, platform
+from deploy.local.stack import stack
+
+PERSON = "kari.nordmann@eksempel.example"
+AGAIN_SECONDS = 2.0
+
+
+async def main() -> int:
+    """Start all, say where it is, and wait."""
+    async with stack("up") as running, Mailbox(http_port=0) as mailbox:
+        async with platform(running, smtp_port=mailbox.smtp_port) as made:
+            for service, role in ROLES:
+                await made.start(service, role)
+                program.tell(f"{service} {role} ready")
+            await made.run("auth", "accounts", "add", PERSON)
+            _show(made, mailbox)
+            await asyncio.gather(*(_keep(made, *role) for role in ROLES))
+    return 0
+
+
+async def _keep(made: Platform, service: str, role: str) -> None:
+    while True:
+        code = await made.processes[service, role].wait()
+        program.tell(f"{service} {role} ended with exit code {code}; starting it again")
+        try:
+            await made.start(service, role)
+        except SetupError as error:
+            program.tell(str(error))
+            await asyncio.sleep(AGAIN_SECONDS)
+
+
+def _show(made: Platform, mailbox: Mailbox) -> None:
+    api = made.url("auth", "api")
+    print(f"""
+Samband is up. Ctrl-C stops everything and leaves nothing behind.
+
+  caught e-mails   {mailbox.page}
+  auth             {api}  (metrics at /metrics, health at /livez and /readyz)
+  PostgreSQL       {made.admin}
+  Kafka            {made.running.kafka}  (topics begin with {made.topic_prefix})
+  logs             {log_of(made.running, "auth", "api").parent}
+
+Ask for a code, then look at the caught e-mails:
+
+  curl -s -c cookies -H 'content-type: application/json' {api}/v1/login-codes -d '{{"address": "{PERSON}"}}'
+""")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(program.run(main()))
