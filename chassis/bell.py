@@ -29,6 +29,7 @@ class Bell:
         self._rung: set[str] = set()
         self._wanted = asyncio.Event()
         self._lost = asyncio.Event()
+        self._failures = 0
 
     def hear(self, name: str, hearer: Callable[[], None]) -> None:
         """Call `hearer` whenever `name` rings, here or in another process."""
@@ -45,18 +46,18 @@ class Bell:
 
     async def run(self) -> None:
         """Keep the connection up, send what was rung, hear what others ring; until cancelled."""
-        failures = 0
         while True:
             try:
                 await self._serve()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                failures = 1 if self._lost.is_set() else failures + 1
+                self._failures += 1
                 log.warning("bell_lost", schema=self._schema, error=type(error).__name__)
-                await asyncio.sleep(backoff(failures))
+                await asyncio.sleep(backoff(self._failures))
 
     async def _serve(self) -> None:
         conn = await asyncpg.connect(self._url, timeout=10, command_timeout=10)
         self._lost.clear()
+        self._failures = 0
         conn.add_termination_listener(lambda _: self._wake_lost())
         try:
             self._wanted.set()

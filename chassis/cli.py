@@ -107,11 +107,11 @@ def output(result: dict[str, Any]) -> None:
 def moment(text: str) -> datetime:
     """Read `2026-11-23T08:00:00+01:00`, a time without offset as UTC, or a span back from now: `90m`, `6h`, `7d`."""
     units = {"m": "minutes", "h": "hours", "d": "days"}
-    if text[-1:] in units and text[:-1].isdigit():
-        return datetime.now(UTC) - timedelta(**{units[text[-1]]: int(text[:-1])})
     try:
+        if text[-1:] in units and text[:-1].isdecimal():
+            return datetime.now(UTC) - timedelta(**{units[text[-1]]: int(text[:-1])})
         found = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError("a time such as 2026-11-23T08:00:00+01:00, or 90m, 6h, 7d") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 

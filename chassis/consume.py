@@ -8,7 +8,8 @@ costs the others nothing: it alone is set aside. An outage is waited out with th
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -25,6 +26,7 @@ from chassis.handlers import Handlers, Lane
 from chassis.inbox import Claim
 from chassis.loop import backoff
 from chassis.postgres import Connection, Database, is_outage
+from chassis.reading import TolerantConsumer, Unreadable
 
 log = structlog.get_logger()
 
@@ -106,6 +108,8 @@ class Consumer:
         while not self._stopping.is_set():
             broker, _ = self.broker()
             try:
+                await broker.connect()
+                _read_on(broker, self.set_unreadable_aside)
                 await broker.start()
                 log.info("consumer_started", group=self.consumer_group)
                 await self._stopping.wait()
@@ -128,6 +132,17 @@ class Consumer:
         ]
         if not arrivals:
             return
+        await self._finish(arrivals)
+        reach("consumer.committed")
+
+    async def set_unreadable_aside(self, partition: TopicPartition, offset: int) -> None:
+        """Note a record that the client cannot decode; its bytes stay in Kafka at that offset as long as the topic keeps them."""
+        topic = partition.topic.removeprefix(self._prefix)
+        fault = "the name of a header is not UTF-8; the record is still in Kafka at this offset"
+        await self._finish([Arrival(topic, partition.partition, offset, None, None, (), fault=fault)])
+
+    async def _finish(self, arrivals: Sequence[Arrival]) -> None:
+        """Handle or set aside every message, however long it takes; raises `Stopped`."""
         started = time.perf_counter()
         untried = {(a.topic, a.partition) for a in arrivals} & self._untried
         failures = 0
@@ -147,7 +162,6 @@ class Consumer:
         self._untried -= untried
         self._counted.clear()
         telemetry.CONSUME_BATCH.labels(lane=self.lane).observe(time.perf_counter() - started)
-        reach("consumer.committed")
 
     async def _handle(self, arrivals: Sequence[Arrival], untried: set[Partition]) -> None:
         if not untried:
@@ -223,7 +237,9 @@ class Consumer:
         for arrival in arrivals:
             reached[arrival.topic, arrival.partition] = arrival.offset + 1
         positions = [(topic, partition, offset) for (topic, partition), offset in reached.items()]
-        return await inbox.claim(conn, self.lane, [arrival.identity for arrival in arrivals], positions)
+        keys = {(arrival.topic, arrival.key_digest) for arrival in arrivals if arrival.key_digest is not None}
+        messages = [arrival.identity for arrival in arrivals]
+        return await inbox.claim(conn, self.lane, messages, positions=positions, keys=list(keys))
 
     async def _set_aside(self, conn: Connection, arrival: Arrival, error: Exception) -> None:
         await dead_letters.set_aside(conn, self.lane, arrival, error)
@@ -243,8 +259,8 @@ class Consumer:
         known = await self._positions()
         for partition in partitions:
             own = (partition.topic.removeprefix(self._prefix), partition.partition)
-            if own in known:
-                client.seek(partition, known[own])
+            # Also where nothing is known: what was fetched before this, and passed over, must come again.
+            client.seek(partition, known.get(own, 0))
             self._positioned.add(own)
             self._untried.add(own)
         self.assigned.set()
@@ -256,10 +272,12 @@ class Consumer:
                 async with self._database.transaction() as conn:
                     return await inbox.positions(conn, self.lane)
             except Exception as error:
-                if not is_outage(error) or self._stopping.is_set():
+                # aiokafka would swallow what is raised here and go on without positions.
+                if self._stopping.is_set():
                     raise
                 failures += 1
-                log.warning("positions_wait_out_outage", group=self.consumer_group, error=type(error).__name__)
+                say = log.warning if is_outage(error) else log.error
+                say("positions_unknown", group=self.consumer_group, error=dead_letters.describe(error))
                 await self._rest(backoff(failures, longest=5.0))
 
     async def _rest(self, seconds: float) -> None:
@@ -293,6 +311,13 @@ class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
 def _block(claim: Claim, arrival: Arrival) -> None:
     if arrival.key_digest is not None:
         claim.blocked.add((arrival.topic, arrival.key_digest))
+
+
+def _read_on(broker: KafkaBroker, unreadable: Unreadable) -> None:
+    """Let the broker build consumers that read on past what they cannot decode; it sets its own builder on connecting."""
+    driver = broker.config.broker_config
+    settings = cast("partial[Any]", driver.builder).keywords
+    driver.builder = partial(TolerantConsumer, unreadable=unreadable, **settings)
 
 
 async def _raw(message: Any) -> Any:

@@ -22,14 +22,16 @@ from contracts import topics
 log = structlog.get_logger()
 
 ATTEMPTS = 5
-FIRST_PAUSE_SECONDS = 2.0
+FIRST_PAUSE_SECONDS = 1.5
+FOLLOWER_SECONDS = 30.0
 BELL = "dead_letters"
 
 INSERT_DEAD_LETTER = """
 insert into dead_letters (lane, topic, partition, "offset", key_digest, source, message_id, type, sealed_record, reason,
     attempts, next_attempt_at, parked_at, purge_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-    now() + make_interval(secs => $12 * (0.5 + random() / 2)), case when $13 then now() end, now() + $14::interval)"""
+    now() + make_interval(secs => $12 * (0.5 + random() / 2)), case when $13 then now() end, now() + $14::interval)
+on conflict on constraint dead_letters_message_once do nothing"""
 
 
 class Waits(Exception):
@@ -39,13 +41,14 @@ class Waits(Exception):
 async def set_aside(conn: Connection, lane: str, arrival: Arrival, error: Exception) -> None:
     """Keep a message whole, sealed to this service itself, with why; in the transaction that claims it in the inbox.
 
-    A refusal is understood and declined, so it is parked at once; one that waits for its key has had no attempt.
+    A refusal is understood and declined, so it is parked at once, as is one that has killed this process before; one
+    that waits for its key has had no attempt.
     """
     assert conn.context.identity is not None  # noqa: S101 -- every transaction of Database has one.
     keyring = conn.context.identity.keyring
     source, message_id = arrival.identity
     place = Place(message_id, lane, "dead_letter")
-    parked = isinstance(error, Refusal)
+    parked = isinstance(error, (Refusal, DiedTooOften))
     await conn.execute(
         INSERT_DEAD_LETTER,
         lane,
@@ -59,7 +62,7 @@ async def set_aside(conn: Connection, lane: str, arrival: Arrival, error: Except
         keyring.seal(arrival.pack(), keyring.service, place),
         describe(error),
         0 if isinstance(error, Waits) else 1,
-        0.0 if isinstance(error, Waits) else FIRST_PAUSE_SECONDS,
+        FOLLOWER_SECONDS if isinstance(error, Waits) else FIRST_PAUSE_SECONDS,
         parked,
         topic.retention if (topic := topics.BY_NAME.get(arrival.topic)) and topic.holds_secrets else None,
     )
@@ -77,6 +80,15 @@ def describe(error: BaseException) -> str:
     own = type(error).__module__.partition(".")[0] in {"chassis", "contracts", "services"}
     return f"{type(error).__name__}: {error}"[:300] if own else type(error).__name__
 
+
+# What waits behind another is looked at seldom: it becomes due when the one before it goes.
+POSTPONE_FOLLOWERS = """
+update dead_letters set next_attempt_at = now() + make_interval(secs => $1) where id in (
+    select waiting.id from dead_letters waiting
+    where waiting.parked_at is null and waiting.next_attempt_at <= now() and exists (
+        select from dead_letters earlier where earlier.lane = waiting.lane and earlier.topic = waiting.topic
+          and earlier.key_digest = waiting.key_digest and earlier.id < waiting.id)
+    order by waiting.next_attempt_at for update skip locked limit 500)"""
 
 # The first of each key, where it is due and not parked. Without a key, every message is a first.
 CLAIM_DUE = """
@@ -120,15 +132,23 @@ class DeadLetter:
 
 async def claim_due(conn: Connection) -> DeadLetter | None:
     """Take the first message that is due, with its attempt counted and its next time set."""
+    await conn.execute(POSTPONE_FOLLOWERS, FOLLOWER_SECONDS)
     row = await conn.fetchrow(CLAIM_DUE, FIRST_PAUSE_SECONDS)
     return None if row is None else DeadLetter(*row)
 
 
-DELETE_DEAD_LETTER = "delete from dead_letters where id = $1 returning id"
+DELETE_DEAD_LETTER = """
+with gone as (delete from dead_letters where id = $1 returning id, lane, topic, key_digest),
+next as (
+    update dead_letters d set next_attempt_at = now() from gone
+    where d.id = (select min(later.id) from dead_letters later where later.lane = gone.lane and later.topic = gone.topic
+        and later.key_digest = gone.key_digest and later.id > gone.id)
+)
+select id from gone"""
 
 
 async def delete(conn: Connection, dead_letter_id: int) -> bool:
-    """Remove one, in the transaction that handled it; False when another did."""
+    """Remove one, in the transaction that handled it, and let the next of its key be tried; False when another did."""
     conn.context.rings.add(BELL)
     return await conn.fetchval(DELETE_DEAD_LETTER, dead_letter_id) is not None
 

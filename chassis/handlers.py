@@ -15,7 +15,7 @@ from contracts.message import TYPE, Envelope, Message
 M = TypeVar("M", bound=Message)
 Handler = Callable[[Connection, M, Envelope], Awaitable[None]]
 
-SECONDS = 20.0
+SECONDS = 6.0
 """Longer than a statement may take: what hangs this long hangs by itself, not in Postgres."""
 
 

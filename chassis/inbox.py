@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chassis.postgres import Connection
 
@@ -18,11 +19,12 @@ fresh as (
 )
 select source, message_id, null::bytea as key_digest from fresh
 union all
-select topic, null, key_digest from dead_letters where lane = $1 and key_digest is not null group by topic, key_digest"""
+select topic, null, key_digest from dead_letters
+where lane = $1 and (topic, key_digest) in (select * from unnest($7::text[], $8::bytea[])) group by topic, key_digest"""
 
-SELECT_BLOCKED = (
-    "select topic, key_digest from dead_letters where lane = $1 and key_digest is not null group by topic, key_digest"
-)
+SELECT_BLOCKED = """
+select topic, key_digest from dead_letters
+where lane = $1 and (topic, key_digest) in (select * from unnest($2::text[], $3::bytea[])) group by topic, key_digest"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +36,30 @@ class Claim:
 
 
 async def claim(
-    conn: Connection, lane: str, messages: Sequence[tuple[str, str]], positions: Sequence[tuple[str, int, int]]
+    conn: Connection,
+    lane: str,
+    messages: Sequence[tuple[str, str]],
+    *,
+    positions: Sequence[tuple[str, int, int]],
+    keys: Sequence[tuple[str, bytes]],
 ) -> Claim:
     """Note messages as handled and positions (topic, partition, next offset) as reached, in the caller's transaction.
 
-    Another consumer that holds the same message is waited for. What it set aside meanwhile is not in this statement's
-    snapshot, so the blocked keys are read again whenever some message was not new.
+    `keys` are the (topic, key digest) whose dead letters matter. Another consumer that holds the same message is waited
+    for. What it set aside meanwhile is not in this statement's snapshot, so the blocked keys are read again whenever
+    some message was not new.
     """
-    sources, ids = [source for source, _ in messages], [message_id for _, message_id in messages]
-    columns = list(zip(*positions, strict=True)) or [(), (), ()]
-    rows = await conn.fetch(CLAIM, lane, sources, ids, *columns)
+    asked = _columns(keys, 2)
+    rows = await conn.fetch(CLAIM, lane, *_columns(messages, 2), *_columns(positions, 3), *asked)
     fresh = {(row[0], row[1]) for row in rows if row[1] is not None}
     if len(fresh) < len(set(messages)):
-        rows = await conn.fetch(SELECT_BLOCKED, lane)
+        rows = await conn.fetch(SELECT_BLOCKED, lane, *asked)
         return Claim(fresh, {(row[0], row[1]) for row in rows})
     return Claim(fresh, {(row[0], row[2]) for row in rows if row[1] is None})
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Any]]:
+    return [[row[n] for row in rows] for n in range(count)]
 
 
 SELECT_POSITIONS = "select topic, partition, next_offset from consumer_positions where lane = $1"

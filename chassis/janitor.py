@@ -8,8 +8,8 @@ from chassis.postgres import Database
 
 log = structlog.get_logger()
 
-INBOX_DAYS = 14
-"""Topic retention (7 days) and a week: a message that comes again later than that was dropped by Kafka long ago (rel-R9)."""
+INBOX_DAYS = 21
+"""The archive's days, topic retention and a week: what is replayed on the last day may still be read 7 days later (rel-R9)."""
 CHUNK = 5_000
 EVERY_SECONDS = 60.0
 

@@ -3,6 +3,7 @@
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -59,11 +60,13 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 
 def _masked(name: str, value: Any) -> Any:
-    if name.lower() in SECRET_NAMES or isinstance(value, (Sealed, SecretStr, bytes)):
+    if name.lower() in SECRET_NAMES or isinstance(value, (Sealed, SecretStr, bytes, bytearray, memoryview)):
         return MASK
+    if isinstance(value, BaseException):
+        return describe(value)
     if isinstance(value, dict):
         return {key: _masked(str(key), inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple, set)):
+    if isinstance(value, (list, tuple, set, frozenset)):
         return [_masked("", inner) for inner in value]
     return value
 
@@ -77,14 +80,23 @@ def show_failures(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return event
 
 
-def _chain(error: BaseException | None) -> Any:
-    while error is not None:
-        frames = traceback.extract_tb(error.__traceback__)[-12:]
+def _chain(error: BaseException) -> Iterator[dict[str, Any]]:
+    """Give an error, those of a group, and what led to each, every one once: a chain may go round."""
+    waiting: list[BaseException | None] = [error]
+    shown: set[int] = set()
+    while waiting:
+        each = waiting.pop(0)
+        if each is None or id(each) in shown:
+            continue
+        shown.add(id(each))
+        frames = traceback.extract_tb(each.__traceback__)[-12:]
         yield {
-            "error": describe(error),
+            "error": describe(each),
             "at": [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames],
         }
-        error = error.__cause__ or error.__context__
+        if isinstance(each, BaseExceptionGroup):
+            waiting.extend(each.exceptions)
+        waiting.append(each.__cause__ or each.__context__)
 
 
 def _name(service: str, role: str) -> Any:

@@ -18,6 +18,8 @@ log = structlog.get_logger()
 CHASSIS = Path(__file__).parent / "migrations"
 NAME = re.compile(r"(?P<number>[0-9]{4})_[a-z0-9_]+\.sql")
 LOCK_SECONDS = 60
+NO_STATEMENT = re.compile(r"--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$|'(?:[^']|'')*'", re.DOTALL)
+ENDS_TRANSACTION = re.compile(r"(?:\A|;)\s*(commit|rollback|abort)\b", re.IGNORECASE)
 
 CREATE_LEDGER = """
 create table if not exists schema_migrations (
@@ -53,7 +55,11 @@ class MigrationRefused(Misconfigured):
 
 
 def read(origin: str, folder: Path) -> list[Migration]:
-    """Read a folder's migrations in order; raises `MigrationRefused` on a wrong name, a gap or a doubled number."""
+    """Read a folder's migrations in order.
+
+    Raises `MigrationRefused` on a wrong name, a gap, a doubled number, or a file that ends its own transaction: half of
+    it would stay when the rest fails.
+    """
     migrations = []
     for path in sorted(folder.glob("*.sql")):
         match = NAME.fullmatch(path.name)
@@ -61,6 +67,8 @@ def read(origin: str, folder: Path) -> list[Migration]:
             raise MigrationRefused(f"{origin}: {path.name} is not named NNNN_verb_noun.sql")
         migrations.append(Migration(origin, int(match["number"]), path.name, path.read_text(encoding="utf-8")))
     for expected, migration in enumerate(migrations, start=1):
+        if found := ENDS_TRANSACTION.search(NO_STATEMENT.sub("''", migration.sql)):
+            raise MigrationRefused(f"{origin}: {migration.name} must not say `{found[1]}`: a file is one transaction")
         if migration.number != expected:
             raise MigrationRefused(f"{origin}: {migration.name} should be number {expected:04d}; numbers have no gaps")
     return migrations

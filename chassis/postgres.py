@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,12 +21,13 @@ COMMAND_SECONDS = 10.0
 ACQUIRE_SECONDS = 10.0
 SESSION = {
     "statement_timeout": "15s",
-    "lock_timeout": "5s",
+    "lock_timeout": "3s",
     "idle_in_transaction_session_timeout": "60s",
 }
 _OUTAGES = (
     OSError,  # TimeoutError and ConnectionError among them.
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -35,11 +36,13 @@ _OUTAGES = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
+_BUGS = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, FileExistsError, asyncpg.DataError)
+"""Errors of these families that no waiting mends."""
 
 
 def is_outage(error: BaseException) -> bool:
     """Tell whether the database (or the way to it) failed, so that the same work may succeed later unchanged."""
-    return isinstance(error, _OUTAGES)
+    return isinstance(error, _OUTAGES) and not isinstance(error, _BUGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +101,34 @@ class Database:
         Raises what `is_outage` recognises when Postgres cannot be reached. After a connection that broke during the
         commit the outcome is unknown: an inbox row or an idempotency key settles it.
         """
-        started = time.perf_counter()
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as proxy:
-            telemetry.POOL_WAIT.observe(time.perf_counter() - started)
-            conn = cast("Connection", proxy)
-            conn.context.begin(self.identity)
-            async with conn.transaction():
-                yield conn
+        async with AsyncExitStack() as stack:
+            conn = await self._begin(stack)
+            yield conn
             rings = set(conn.context.rings)
         if rings:
             self.bell.ring(rings)
 
-    def in_use(self) -> int:
-        """Count the connections that are working now."""
-        return self._pool.get_size() - self._pool.get_idle_size()
+    async def _begin(self, stack: AsyncExitStack) -> Connection:
+        """Take a connection and begin on it; a dead one, on which nothing was done yet, is given back for another."""
+        for _ in range(self._pool.get_max_size() + 1):
+            async with AsyncExitStack() as attempt:
+                started = time.perf_counter()
+                proxy = await attempt.enter_async_context(self._pool.acquire(timeout=ACQUIRE_SECONDS))
+                telemetry.POOL_WAIT.observe(time.perf_counter() - started)
+                conn = cast("Connection", proxy)
+                conn.context.begin(self.identity)
+                try:
+                    await attempt.enter_async_context(conn.transaction())
+                except (
+                    asyncpg.InternalClientError
+                ):  # The server's good-bye has come, the end of the connection not yet.
+                    conn.terminate()
+                    continue
+                except (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError):
+                    continue
+                stack.push_async_exit(attempt.pop_all())
+                return conn
+        raise asyncpg.InterfaceError("no connection of the pool is alive")
 
     async def ping(self) -> None:
         """Raise an outage if Postgres does not answer within two seconds."""
@@ -125,6 +142,7 @@ async def open_database(url: str, identity: Identity, *, size: int = 10, role: s
     pool = await _connect(url, identity, size, role)
     bell = Bell(url, identity.service)
     ringing = asyncio.create_task(bell.run(), name="bell")
+    telemetry.POOL_IN_USE.labels(service=identity.service).set_function(lambda: pool.get_size() - pool.get_idle_size())
     try:
         yield Database(pool, bell, identity)
     finally:

@@ -27,13 +27,14 @@ from chassis.outbox import Owed
 log = structlog.get_logger()
 
 TRY_LOCK = "select pg_try_advisory_lock(hashtextextended('relay ' || current_schema, 0))"
-SESSION = {"synchronous_commit": "off", "idle_session_timeout": "15s", "statement_timeout": "30s"}
+SESSION = {"synchronous_commit": "off", "idle_session_timeout": "15s", "statement_timeout": "30s", "lock_timeout": "2s"}
 HEARTBEAT_SECONDS = 5.0
 POLL_SECONDS = 0.3
 FULL_BATCH_PAUSE = 0.005
 FULL_BATCH = 20
 BATCH = 1000
 TURN_OVER_SECONDS = 3600.0
+TURN_OVER_AGAIN_SECONDS = 60.0
 DEPTH_SECONDS = 5.0
 LONGEST_HOLD = 60.0
 
@@ -150,8 +151,7 @@ class Relay:
         while True:
             now = time.monotonic()
             if now - turned_over >= TURN_OVER_SECONDS:
-                await outbox.turn_over(conn, self._archive_days)
-                turned_over = now
+                turned_over = now if await self._turn_over(conn) else now - TURN_OVER_SECONDS + TURN_OVER_AGAIN_SECONDS
             if now - measured >= DEPTH_SECONDS:
                 await self._measure(conn)
                 measured = now
@@ -190,7 +190,13 @@ class Relay:
             outcomes = await asyncio.gather(
                 *(self._send_batch(topic, partition, batch) for (topic, partition), batch in partitions.items())
             )
-        except (KafkaError, OSError, TimeoutError) as error:
+            if (
+                Outcome.ACKNOWLEDGED in outcomes
+            ):  # Kafka is there: what is unknown is one topic's trouble, and waits alone.
+                for (topic, _), outcome in zip(partitions, outcomes, strict=True):
+                    if outcome is Outcome.UNKNOWN:
+                        self._hold_topic(topic)
+        except (KafkaError, NoTopic, OSError, TimeoutError) as error:
             log.warning("relay_lost_kafka", service=self._service, error=type(error).__name__)
             outcomes = [Outcome.UNKNOWN]
         await self._judge(outcomes)
@@ -249,7 +255,7 @@ class Relay:
             self._failures = 0
             return
         await self._sender.discard()
-        if Outcome.UNKNOWN in failed:
+        if Outcome.UNKNOWN in failed and len(failed) == len(outcomes):
             self._failures += 1
             await self._rest(backoff(self._failures, longest=5.0))
 
@@ -279,6 +285,15 @@ class Relay:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    async def _turn_over(self, conn: "Connection") -> bool:
+        """Turn the archive's days over; a reader that is in the way is no reason to stop sending, for two days are ahead."""
+        try:
+            await outbox.turn_over(conn, self._archive_days)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.QueryCanceledError) as error:
+            log.error("archive_not_turned_over", service=self._service, error=type(error).__name__)  # noqa: TRY400
+            return False
+        return True
 
     async def _measure(self, conn: "Connection") -> None:
         count, oldest = await outbox.depth(conn)

@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 S = TypeVar("S", bound=ServiceSettings)
 STOP_SECONDS = {"http": 12.0, "consumers": 17.0, "loops": 10.0, "relay": 5.0}
-"""The most each may take; together they fit in a pod's grace period of 45 s, and normally end at once."""
+"""The most each may take; together they fit in a pod's grace period of 60 s, and normally end at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ def _http(
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            h11_max_incomplete_event_size=16_384,
+            h11_max_incomplete_event_size=65_536,
             timeout_graceful_shutdown=10,
         )
     )

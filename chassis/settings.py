@@ -35,7 +35,7 @@ class ServiceSettings(BaseSettings):
         float, Field(ge=0.5, le=60, description="silence after which Kafka gives a consumer's partitions away")
     ] = 10
     archive_days: Annotated[
-        int, Field(ge=0, le=365, description="days that published messages can be replayed; 0 = off")
+        int, Field(ge=0, le=7, description="days that published messages can be replayed; 0 = off")
     ] = 7
     largest_message: Annotated[int, Field(ge=1_000, le=10_000_000, description="bytes of one message's value")] = (
         900_000
@@ -46,7 +46,7 @@ class ServiceSettings(BaseSettings):
     @field_validator("origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @field_validator("database_url", "owner_database_url")
     @classmethod

@@ -1,6 +1,7 @@
 """Message: what every event has in common, and the CloudEvents envelope it travels in."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, get_args
@@ -82,12 +83,19 @@ def privacy_of(message: type[BaseModel], name: str, field: FieldInfo) -> Privacy
         raise UndeclaredPrivacy(f"{where}: a field of class `{privacy}` must be Sealed[...] to its one reader")
     if sealed and not privacy.travels_sealed:
         raise UndeclaredPrivacy(f"{where}: a sealed field is of class `personal` or `secret`, not `{privacy}`")
-    if any(
-        isinstance(part, type) and issubclass(part, BaseModel)
-        for part in (field.annotation, *get_args(field.annotation))
-    ):
+    parts = list(_parts(field.annotation))
+    if not sealed and any(reader_of(part) for part in parts):
+        raise UndeclaredPrivacy(f"{where}: Sealed[...] inside another type is never sealed; use a field of its own")
+    if any(isinstance(part, type) and issubclass(part, BaseModel) for part in parts):
         raise UndeclaredPrivacy(f"{where}: a nested model hides the classes of its own fields; use plain fields")
     return privacy
+
+
+def _parts(annotation: object) -> Iterator[object]:
+    """Give an annotation and all that it is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _parts(part)
 
 
 def _is_token(text: str) -> str:

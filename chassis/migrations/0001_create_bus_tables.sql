@@ -66,7 +66,7 @@ create table inbox (
     constraint inbox_pk primary key (source, message_id)
 ) with (autovacuum_vacuum_scale_factor = 0.02);
 create index inbox_handled_at on inbox using brin (handled_at);
-comment on table inbox is 'Every message that was handled or set aside, for 14 days: a second coming has no effect.';
+comment on table inbox is 'Every message that was handled or set aside, for the janitor''s days: a second coming has no effect.';
 
 create table consumer_positions (
     lane text not null,
@@ -108,6 +108,7 @@ create table dead_letters (
     constraint dead_letters_message_once unique (source, message_id),
     constraint dead_letters_attempts_are_not_negative check (attempts >= 0)
 );
+create index dead_letters_due on dead_letters (next_attempt_at) where parked_at is null;
 create index dead_letters_by_key on dead_letters (lane, topic, key_digest, id);
 comment on table dead_letters is 'Messages that could not be handled, whole and sealed to this service. The first of a key is retried or parked; the later ones of that key wait behind it.';
 comment on column dead_letters.key_digest is 'SHA-256 of the record''s key; null for a record without a key, which blocks nobody.';

@@ -17,7 +17,8 @@ import asyncpg
 
 NAME = re.compile(r"[a-z][a-z_]*")
 
-# Roles are the cluster's, and several runs may share one.
+# Roles are the cluster's, and several runs may share one. Advisory locks are a database's, so this runs in the
+# administrator's own.
 ROLES = """
 do $$ begin
     perform pg_advisory_xact_lock(hashtext('samband roles'));
@@ -53,27 +54,26 @@ async def provision(admin: str, database: str, services: Iterable[str]) -> dict[
 
     `admin` is a superuser's URL. Passwords are derived from it, so that runs that share a cluster agree on them.
     """
+    names = [_checked(service) for service in services]
     conn = await asyncpg.connect(admin)
     try:
         await conn.execute(f"create database {_checked(database)}")
+        for name in names:
+            passwords = {f"{kind}_password": _password(admin, f"{name}_{kind}") for kind in ("owner", "app")}
+            await conn.execute(ROLES.format(schema=name, **passwords))
     finally:
         await conn.close()
-    urls = {}
     conn = await asyncpg.connect(_with_database(admin, database))
     try:
         await conn.execute("revoke all on schema public from public")
-        for service in services:
-            owner, app = f"{service}_owner", f"{service}_app"
-            passwords = {"owner_password": _password(admin, owner), "app_password": _password(admin, app)}
-            await conn.execute(ROLES.format(schema=_checked(service), **passwords))
-            await conn.execute(SCHEMA.format(schema=service))
-            urls[service] = Urls(
-                _with_role(admin, database, app, passwords["app_password"]),
-                _with_role(admin, database, owner, passwords["owner_password"]),
-            )
+        for name in names:
+            await conn.execute(SCHEMA.format(schema=name))
     finally:
         await conn.close()
-    return urls
+    return {
+        name: Urls(_with_role(admin, database, f"{name}_app"), _with_role(admin, database, f"{name}_owner"))
+        for name in names
+    }
 
 
 def _checked(name: str) -> str:
@@ -91,7 +91,7 @@ def _with_database(url: str, database: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 
-def _with_role(url: str, database: str, role: str, password: str) -> str:
-    parts = urlsplit(url)
+def _with_role(admin: str, database: str, role: str) -> str:
+    parts = urlsplit(admin)
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{role}:{password}@{host}", path=f"/{database}"))
+    return urlunsplit(parts._replace(netloc=f"{role}:{_password(admin, role)}@{host}", path=f"/{database}"))

@@ -21,14 +21,17 @@ AGAIN_SECONDS = 2.0
 
 async def main() -> int:
     """Start all, say where it is, and wait."""
-    async with stack("up") as running, Mailbox(http_port=0) as mailbox:
-        async with platform(running, smtp_port=mailbox.smtp_port) as made:
-            for service, role in ROLES:
-                await made.start(service, role)
-                program.tell(f"{service} {role} ready")
-            await made.run("auth", "accounts", "add", PERSON)
-            _show(made, mailbox)
-            await asyncio.gather(*(_keep(made, *role) for role in ROLES))
+    async with (
+        stack("up") as running,
+        Mailbox(http_port=0) as mailbox,
+        platform(running, smtp_port=mailbox.smtp_port) as made,
+    ):
+        for service, role in ROLES:
+            await made.start(service, role)
+            program.tell(f"{service} {role} ready")
+        await made.run("auth", "accounts", "add", PERSON)
+        _show(made, mailbox)
+        await asyncio.gather(*(_keep(made, *role) for role in ROLES))
     return 0
 
 

@@ -52,6 +52,12 @@ def _typed(addresses: list[str]) -> Iterable[str]:
     return (line.strip() for line in sys.stdin if line.strip()) if addresses == ["-"] else addresses
 
 
+def _count(text: str) -> int:
+    if (count := int(text)) < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return count
+
+
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "addresses", nargs="+", help="e-mail addresses, or - to read them from standard input, one a line"
@@ -61,7 +67,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--after", default="", help="begin behind this address")
-    parser.add_argument("--limit", type=int, default=100, help="default 100")
+    parser.add_argument("--limit", type=_count, default=100, help="default 100")
 
 
 COMMANDS = (

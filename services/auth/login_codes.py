@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 from uuid import UUID
 
@@ -48,6 +48,15 @@ class Limits:
         return max((limit for network, limit in networks.items() if found in network), default=self.source_limit)
 
 
+def _network(source: str) -> str:
+    """Name where an ask comes from: an IPv4 address, or the /64 that an IPv6 subscriber has to himself."""
+    try:
+        found = ip_address(source)
+    except ValueError:
+        return source
+    return str(ip_network((found, 64), strict=False)) if found.version == 6 else str(found)  # noqa: PLR2004
+
+
 async def ask(  # noqa: PLR0913 -- who asks, from where, and with what it is made.
     conn: Connection, address: Address, *, browser: str, source: str, limits: Limits, keys: Keys, chance: Chance
 ) -> Challenge:
@@ -57,7 +66,7 @@ async def ask(  # noqa: PLR0913 -- who asks, from where, and with what it is mad
         address,
         address_digest=keys.digest("address", address),
         browser_digest=keys.digest("browser", browser),
-        source_digest=keys.digest("source", source),
+        source_digest=keys.digest("source", _network(source)),
         source_limit=limits.of_source(source),
         reference=chance.reference(),
         minutes=limits.code_minutes,

@@ -1,5 +1,6 @@
 """Courier: claims a mail, asks the database's clock whether it is still worth sending, sends it, and says what came of it."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from prometheus_client import Counter, Histogram
 from chassis import outbox
 from chassis.failpoints import reach
 from chassis.loop import Loop, backoff
-from chassis.postgres import Database
+from chassis.postgres import Database, is_outage
 from chassis.sealing import CannotOpen, Keyring
 from contracts.notifications import GivenUp, MailBounced, MailDelivered, MailGivenUp
 from services.notifications import login_code_mails, store
@@ -75,7 +76,24 @@ class Courier:
         address = str(mail.address)
         answer = await self._mailer.hand_over(self._settings.code_sender, address, text, lambda: self._still_ours(mail))
         reach("courier.sent")
-        await self._settle(mail, answer)
+        ANSWERS.labels(verdict=answer.verdict.value).inc()
+        self._outages = self._outages + 1 if answer.verdict is Verdict.OUTAGE else 0
+        await self._settle_surely(mail, answer)
+
+    async def _settle_surely(self, mail: Mail, answer: Answer) -> None:
+        """Note the answer through an outage of Postgres: a mail that was taken and not noted would be sent again."""
+        failures = 0
+        while True:
+            try:
+                await self._settle(mail, answer)
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                failures += 1
+                log.warning("mail_waits_to_be_settled", mail_id=str(mail.id), error=type(error).__name__)
+                await asyncio.sleep(backoff(failures, longest=2.0))
+            else:
+                return
 
     def _write(self, mail: Mail) -> bytes:
         assert mail.language is not None  # noqa: S101 -- it comes with the address.
@@ -104,8 +122,6 @@ class Courier:
         return confirmed
 
     async def _settle(self, mail: Mail, answer: Answer) -> None:
-        ANSWERS.labels(verdict=answer.verdict.value).inc()
-        self._outages = self._outages + 1 if answer.verdict is Verdict.OUTAGE else 0
         match answer.verdict:
             case Verdict.TAKEN:
                 await self._delivered(mail, answer)

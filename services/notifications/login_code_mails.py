@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from uuid import UUID
 
 import structlog
 
+from chassis.arrival import Broken
 from chassis.postgres import Connection
 from chassis.sealing import Keyring, Place
 from contracts.auth import OtpRequested
@@ -18,7 +20,12 @@ KIND = "login_code"
 
 
 async def owe(conn: Connection, requested: OtpRequested, envelope: Envelope) -> None:
-    """Owe the mail. The code stays sealed in the row; it has just been opened, so it will open again."""
+    """Owe the mail. The code stays sealed in the row; it has just been opened, so it will open again.
+
+    Raises `Broken` for a message that the events about its mail could not name.
+    """
+    if not _is_uuid(envelope.id):
+        raise Broken("ce_id is not a UUID")
     await store.insert_mail(
         conn,
         source=envelope.source,
@@ -46,6 +53,14 @@ def values(mail: Mail, keyring: Keyring) -> Mapping[str, object]:
         "address": mail.address,
         "expires_at": expires_at,
     }
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _minutes(requested: OtpRequested) -> int:

@@ -6,6 +6,10 @@ from pydantic import Field, SecretStr
 
 from chassis.settings import ServiceSettings
 
+ADDRESS = r"^[A-Za-z0-9_%+-]+(\.[A-Za-z0-9_%+-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
+DOMAIN = r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
+ONE_LINE = r"^[^\p{Cc}\p{Zl}\p{Zp}]+$"
+
 
 class NotificationsSettings(ServiceSettings):
     """What notifications reads besides: the mail server, and who the mails are from."""
@@ -18,9 +22,9 @@ class NotificationsSettings(ServiceSettings):
     smtp_connections: Annotated[int, Field(ge=1, le=50, description="connections kept open")] = 4
     smtp_answer_seconds: Annotated[float, Field(gt=0, le=60, description="for connecting and each address")] = 15.0
     smtp_accept_seconds: Annotated[float, Field(gt=0, le=600, description="for taking the text")] = 60.0
-    code_sender: Annotated[str, Field(description="address that codes are sent from (G1)")]
-    organisation: Annotated[str, Field(description="name that mails are from")]
+    code_sender: Annotated[str, Field(pattern=ADDRESS, description="address that codes are sent from (G1)")]
+    organisation: Annotated[str, Field(pattern=ONE_LINE, description="name that mails are from")]
     support_email: Annotated[str, Field(description="where people write for help (G6)")]
     support_phone: Annotated[str, Field(description="where people call for help (G6)")]
-    message_id_domain: Annotated[str, Field(description="domain of the Message-ID of every mail")]
+    message_id_domain: Annotated[str, Field(pattern=DOMAIN, description="domain of the Message-ID of every mail")]
     keep_mails_days: Annotated[int, Field(ge=1, le=365)] = 30

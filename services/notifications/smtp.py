@@ -53,23 +53,32 @@ class Mailer:
         """
         try:
             async with asyncio.timeout(self._settings.smtp_answer_seconds):
-                connection = self._idle.pop() if self._idle else await self._connect()
+                connection = self._kept() or await self._connect()
                 refused = await self._address(connection, sender, recipient)
         except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
             log.warning("mail_server_away", error=type(error).__name__)
             return Answer(Verdict.OUTAGE, getattr(error, "code", None))
-        if refused is not None:
+        try:
+            if refused is None and await still_wanted():
+                return await self._text(connection, text)
             await self._keep(connection, reset=True)
-            return refused
-        if not await still_wanted():
-            await self._keep(connection, reset=True)
-            return Answer(Verdict.WITHDRAWN)
-        return await self._text(connection, text)
+        except BaseException:
+            connection.close()
+            raise
+        return refused or Answer(Verdict.WITHDRAWN)
 
     async def close(self) -> None:
         """Say good-bye on every connection."""
         idle, self._idle = self._idle, []
         await asyncio.gather(*(self._quit(connection) for connection in idle))
+
+    def _kept(self) -> aiosmtplib.SMTP | None:
+        """Take a kept connection that the server has not closed meanwhile."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_connected:
+                return connection
+        return None
 
     async def _connect(self) -> aiosmtplib.SMTP:
         settings = self._settings
@@ -82,8 +91,6 @@ class Mailer:
             timeout=settings.smtp_answer_seconds,
         )
         await connection.connect()
-        if connection.is_ehlo_or_helo_needed:
-            await connection.ehlo()
         return connection
 
     async def _address(self, connection: aiosmtplib.SMTP, sender: str, recipient: str) -> Answer | None:

@@ -2,10 +2,17 @@
 
 import pytest
 
+from chassis import postgres
 from chassis.postgres import Database
 from services.auth.settings import AuthSettings
 from tests.auth.world import CODE_KEY, SENDER, World
 from tests.conftest import Clone, OpenDatabase
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let hundreds at once wait for a connection as long as a busy machine takes: what is asked is who wins."""
+    monkeypatch.setattr(postgres, "ACQUIRE_SECONDS", 50.0)
 
 
 @pytest.fixture

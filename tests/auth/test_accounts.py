@@ -30,7 +30,14 @@ async def told(world: World) -> list[dict[str, object]]:
 
 async def test_a_new_account_is_told_whole_as_its_first_version(world: World) -> None:
     account = await world.add("Kari@Example.no", "nn")
-    expected = {"account_id": str(account.id), "epoch": 1, "version": 1, "active": True, "address": KARI, "language": "nn"}
+    expected = {
+        "account_id": str(account.id),
+        "epoch": 1,
+        "version": 1,
+        "active": True,
+        "address": KARI,
+        "language": "nn",
+    }
     assert await told(world) == [expected]
 
 

@@ -1,6 +1,7 @@
 """Nobody learns who has an account: what is answered, and when, is alike for members, strangers and the rest."""
 
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -30,6 +31,14 @@ async def peopled(world: World, owner: Owner) -> World:
         await browser.ask(LIMITED)
     await world.issue_all()
     return world
+
+
+@pytest.fixture
+async def accounts_are_closed(peopled: World, owner: Owner) -> AsyncIterator[None]:
+    """Let auth read no table that tells who has an account."""
+    await owner.execute("revoke select on auth.accounts, auth.known_devices, auth.sessions from auth_app")
+    yield
+    await owner.execute("grant select on auth.accounts, auth.known_devices, auth.sessions to auth_app")
 
 
 def shape(answer: httpx2.Response) -> tuple[int, str, list[tuple[str, str]]]:
@@ -101,8 +110,8 @@ async def test_another_browser_s_challenge_and_one_that_never_was_are_refused_al
 
 
 @pytest.mark.goal("sec-A9")
-async def test_nobody_looks_at_accounts_before_an_ask_is_answered(peopled: World, owner: Owner) -> None:
-    await owner.execute("revoke select on auth.accounts, auth.known_devices, auth.sessions from auth_app")
+@pytest.mark.usefixtures("accounts_are_closed")
+async def test_nobody_looks_at_accounts_before_an_ask_is_answered(peopled: World) -> None:
     for browser, address in zip(peopled.browsers(4), ADDRESSES, strict=True):
         asked = await ask(browser, address)
         assert asked.status_code == 202

@@ -16,9 +16,7 @@ KARI, STRANGER = "kari@example.no", "stranger@example.no"
 
 async def guess(world: World, address: str, times: int) -> list[int]:
     """Try a wrong code from that many fresh browsers, each with a fresh challenge; give the statuses."""
-    return [
-        (await browser.redeem(await browser.ask(address), WRONG)).status_code for browser in world.browsers(times)
-    ]
+    return [(await browser.redeem(await browser.ask(address), WRONG)).status_code for browser in world.browsers(times)]
 
 
 @pytest.mark.goal("sec-A2")
@@ -126,7 +124,9 @@ async def test_200_parallel_guesses_over_fresh_challenges_are_judged_ten_times(
 
 
 @pytest.mark.goal("sec-A4")
-async def test_a_thousand_asks_for_an_address_owe_three_codes_and_are_answered_alike(world: World, owner: Owner) -> None:
+async def test_a_thousand_asks_for_an_address_owe_three_codes_and_are_answered_alike(
+    world: World, owner: Owner
+) -> None:
     world = world.limited(source_limit=10_000)
     await world.add(KARI)
     answers = await asyncio.gather(*(browser.ask(KARI) for browser in world.browsers(1_000)))
@@ -165,6 +165,29 @@ async def test_the_301st_ask_from_a_source_in_an_hour_gets_no_code(world: World,
     await world.browser("198.51.100.7").ask("ola@example.no")
     await world.issue_all()
     assert len(await world.mails()) == 3
+
+
+@pytest.mark.goal("sec-A4")
+async def test_an_ipv6_subscriber_is_one_source_whatever_the_address(world: World) -> None:
+    world = world.limited(source_limit=2)
+    for source in ("2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:0:3::3", "2001:db8:0:1::4"):
+        await world.add(f"n{source[-1]}@example.no")
+        await world.browser(source).ask(f"n{source[-1]}@example.no")
+    await world.issue_all()
+    assert len(await world.mails()) == 3
+
+
+@pytest.mark.goal("sec-A4")
+async def test_a_flood_from_one_source_keeps_nobody_waiting(world: World) -> None:
+    world = world.limited(source_limit=10)
+    await world.add(KARI)
+    await _fill_source(world, "198.51.100.7", 50)
+    await world.browser("198.51.100.8").ask(KARI)
+    settled = 0
+    while await world.issue_next():
+        settled += 1
+    assert settled == 11
+    assert len(await world.mails()) == 1
 
 
 @pytest.mark.goal("sec-A4")

@@ -81,7 +81,9 @@ async def test_a_code_works_only_in_the_browser_that_asked(world: World) -> None
 @pytest.mark.rule("G5")
 @pytest.mark.goal("sec-A1")
 @pytest.mark.parametrize(("named", "typed"), [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1), (1, 2)])
-async def test_every_code_that_this_browser_asked_for_counts_until_it_expires(world: World, named: int, typed: int) -> None:
+async def test_every_code_that_this_browser_asked_for_counts_until_it_expires(
+    world: World, named: int, typed: int
+) -> None:
     await world.add(KARI)
     browser = world.browser()
     challenges = [await browser.ask(KARI) for _ in range(3)]
@@ -117,7 +119,9 @@ async def test_a_code_that_arrives_late_works_until_it_expires_and_then_never(wo
 
 
 @pytest.mark.goal("sec-P1")
-async def test_what_is_told_of_a_code_names_no_address_and_opens_for_notifications_alone(world: World, clone: Clone) -> None:
+async def test_what_is_told_of_a_code_names_no_address_and_opens_for_notifications_alone(
+    world: World, clone: Clone
+) -> None:
     await world.add(KARI)
     browser = world.browser()
     for _ in range(2):
@@ -161,6 +165,16 @@ async def test_a_challenge_that_nobody_dealt_with_in_time_gets_no_code(world: Wo
     await age(owner, "challenges", minutes=10)
     await world.issue_all()
     assert await world.mails() == []
+
+
+async def test_no_code_is_issued_to_a_browser_that_has_logged_in_meanwhile(world: World) -> None:
+    await world.add(KARI)
+    browser = world.browser()
+    challenge, mail = await world.asked(KARI, browser)
+    await browser.ask(KARI)
+    await browser.redeem(challenge, mail.code)
+    await world.issue_all()
+    assert await world.mails() == [mail]
 
 
 async def test_an_inactive_account_gets_no_code_and_uses_none(world: World, owner: Owner) -> None:

@@ -74,14 +74,17 @@ class Browser:
     source: str
     cookies: dict[str, str] = field(default_factory=dict)
 
-    async def send(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> httpx2.Response:
+    async def send(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **body: Any
+    ) -> httpx2.Response:
         """Send a request with this browser's cookies, and keep those that the answer sets."""
         sent = {"Accept-Language": "en", **(headers or {})}
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         transport = httpx2.ASGITransport(self.app, raise_app_exceptions=False, client=(self.source, 40_000))
         async with httpx2.AsyncClient(transport=transport, base_url="https://auth.example.no") as client:
-            answer = await client.request(method, path, headers=sent, **body)
+            encoded = [(name.encode(), value.encode("latin-1")) for name, value in sent.items()]
+            answer = await client.request(method, path, headers=encoded, **body)
         self._keep(answer)
         return answer
 
@@ -109,7 +112,7 @@ class Browser:
                     del self.cookies[name]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class World:
     """Auth as its composition root builds it, but for its chance."""
 
@@ -183,14 +186,15 @@ class World:
 
 
 AGE = {
-    "challenges": "asked_at = asked_at - $1::interval, expires_at = expires_at - $1::interval, settled_at = settled_at - $1::interval",
-    "code_attempts": "tried_at = tried_at - $1::interval",
-    "sessions": "started_at = started_at - $1::interval, ends_at = ends_at - $1::interval",
-    "uses of sessions": "seen_at = seen_at - $1::interval",
+    "challenges": """
+update auth.challenges
+set (asked_at, expires_at, settled_at) = (asked_at - $1::interval, expires_at - $1::interval, settled_at - $1::interval)""",
+    "code_attempts": "update auth.code_attempts set tried_at = tried_at - $1::interval",
+    "sessions": "update auth.sessions set (started_at, ends_at) = (started_at - $1::interval, ends_at - $1::interval)",
+    "uses of sessions": "update auth.sessions set seen_at = seen_at - $1::interval",
 }
 
 
 async def age(owner: Owner, what: str, **by: float) -> None:
     """Make rows older, so that no clock need move: `age(owner, "challenges", minutes=10)`."""
-    table = what.rpartition(" ")[2]
-    await owner.execute(f"update auth.{table} set {AGE[what]}", timedelta(**by))
+    await owner.execute(AGE[what], timedelta(**by))

@@ -5,11 +5,12 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from chassis import dead_letters, outbox
+from chassis import dead_letters, inbox, outbox
 from chassis.errors import Kind, Refusal
-from chassis.postgres import Database
+from chassis.postgres import Connection, Database
 from contracts.message import Message
 from tests.conftest import Bus
 from tests.support import bus as stranger
@@ -321,8 +322,8 @@ async def test_a_message_that_killed_its_process_three_times_is_set_aside(
     await owner.execute("insert into things.consumer_trials values ('urgent', $1, $2, $3, 3)", TOPIC, partition, offset)
     async with consuming(database, bus, handlers(), retrying=False):
         await have(owner, well, 2)
-        reason = await owner.fetchval("select reason from things.dead_letters")
-    assert "died 3 times" in reason
+        (row,) = await parked(owner, 1)
+    assert "died 3 times" in row["reason"]
     assert await effects_of(owner, sick) == []
 
 
@@ -361,3 +362,80 @@ async def _rewind(bus: Bus, group: str) -> None:
         await consumer.commit(dict.fromkeys(partitions, 0))
     finally:
         await consumer.stop()
+
+
+@pytest.mark.goal("rel-R1")
+async def test_what_arrives_before_the_positions_are_known_is_not_lost(
+    database: Database, bus: Bus, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thing, failures = uuid4(), iter(range(3))
+    positions = inbox.positions
+
+    async def slow(conn: Connection, lane: str) -> dict[tuple[str, int], int]:
+        await conn.execute("select pg_sleep(0.3)")
+        if next(failures, None) is not None:
+            raise asyncpg.InvalidCatalogNameError("restored")
+        return await positions(conn, lane)
+
+    monkeypatch.setattr(inbox, "positions", slow)
+    for n in range(20):
+        await send(bus, ThingHappened(thing_id=thing, n=n))
+    async with consuming(database, bus, handlers()):
+        await have(owner, thing, *range(20))
+
+
+@pytest.mark.goal("rel-R10")
+async def test_a_header_whose_name_is_not_utf8_costs_no_other_record_anywhere(
+    database: Database, bus: Bus, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    things = [uuid4() for _ in range(6)]
+    for n in range(5):
+        for thing in things:
+            await send(bus, ThingHappened(thing_id=thing, n=n))
+        await _write_undecodable(bus)
+    async with consuming(database, bus, handlers(), retrying=False):
+        for thing in things:
+            await have(owner, thing, *range(5))
+        await send(bus, ThingHappened(thing_id=things[0], n=5))
+        await have(owner, things[0], *range(6))
+    reasons = [row["reason"] for row in await owner.fetch("select reason from things.dead_letters")]
+    assert len(reasons) == 5
+    assert all("not UTF-8" in reason for reason in reasons)
+
+
+async def _write_undecodable(bus: Bus) -> None:
+    """Write a record whose header's name no client of ours would write."""
+
+    class Name(str):
+        __slots__ = ()
+
+        def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+            return b"\xff\xfe"
+
+    producer = AIOKafkaProducer(bootstrap_servers=bus.bootstrap)
+    await producer.start()
+    try:
+        batch = producer.create_batch()
+        batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 16_384)
+        batch.append(timestamp=None, key=b"k", value=b"{}", headers=[(Name("x"), b"y")])
+        await (await producer.send_batch(batch, bus.prefix + TOPIC, partition=1))
+    finally:
+        await producer.stop()
+
+
+async def test_a_dead_letter_that_outlived_its_inbox_row_stops_nobody(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
+    async def trouble(n: int) -> None:
+        if n == 1:
+            raise NoThanks
+
+    event_id, well = str(uuid4()), uuid4()
+    async with consuming(database, bus, handlers(trouble), retrying=False):
+        await send(bus, ThingHappened(thing_id=uuid4(), n=1), event_id=event_id)
+        await parked(owner, 1)
+        await owner.execute("delete from things.inbox")
+        await send(bus, ThingHappened(thing_id=uuid4(), n=1), event_id=event_id)
+        await send(bus, ThingHappened(thing_id=well, n=2))
+        await have(owner, well, 2)
+    assert await owner.fetchval("select count(*) from things.dead_letters") == 1

@@ -1,6 +1,7 @@
 """Notifications on its own database, with auth as the writer, a courier, and a real mail server that takes orders."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -11,7 +12,7 @@ from chassis.postgres import Database
 from services.notifications.courier import Courier
 from services.notifications.settings import NotificationsSettings
 from services.notifications.smtp import Mailer
-from tests.conftest import Clone, OpenDatabase
+from tests.conftest import OpenDatabase
 from tests.notifications.post import RENDERER, Interrupted, OverheardMailbox, Rows
 from tests.notifications.writers import Auth, account
 
@@ -25,7 +26,7 @@ async def notifications(open_as: OpenDatabase) -> Database:
 
 @pytest.fixture
 async def auth(open_as: OpenDatabase, notifications: Database) -> Auth:
-    return Auth(await open_as("auth", 2), notifications)
+    return Auth(await open_as("auth"), notifications)
 
 
 @pytest.fixture
@@ -43,12 +44,12 @@ async def mailbox() -> AsyncIterator[OverheardMailbox]:
 
 
 @pytest.fixture
-def settings(clone: Clone, mailbox: OverheardMailbox) -> NotificationsSettings:
-    keys = clone.cluster.keys
+def settings(mailbox: OverheardMailbox) -> NotificationsSettings:
+    """Mail as production sends it, except for TLS; database and keys come from fixtures of their own."""
     return NotificationsSettings(
-        database_url=clone.urls("notifications").app,
-        public_keys=keys / "public",
-        private_keys=keys / "private" / "notifications.json",
+        database_url="postgresql://db.example.no/unused",
+        public_keys=Path("unused"),
+        private_keys=Path("unused"),
         smtp_host=mailbox.smtp_host,
         smtp_port=mailbox.smtp_port,
         smtp_starttls=False,

@@ -17,6 +17,10 @@ from services.notifications.smtp import Answer, Mailer
 SERVICE = Path(__file__).parents[2] / "services" / "notifications"
 RENDERER = Renderer(SERVICE / "templates", Texts(SERVICE / "locales"))
 
+ASK_EACH_TABLE = """
+select tablename, format('select exists (select from notifications.%I t where t::text ilike any($1))', tablename) as sql
+from pg_tables where schemaname = 'notifications'"""
+
 Happening = Callable[[], Awaitable[object]]
 
 
@@ -112,10 +116,9 @@ class Rows:
         await self._owner.execute(f"update notifications.mails {sql}")
 
     async def holding(self, *needles: str) -> list[str]:
-        """Name the tables of the schema with a row that shows one of the texts in any column."""
-        tables = await self._owner.fetch("select tablename from pg_tables where schemaname = 'notifications'")
-        patterns = [f"%{needle}%" for needle in needles]
-        asked = {row[0]: f"select exists (select from notifications.{row[0]} t where t::text ilike any($1))" for row in tables}
+        """Name the tables of the schema with a row that shows one of the texts in any column, as text or as bytes."""
+        patterns = [f"%{shape}%" for needle in needles for shape in (needle, needle.encode().hex())]
+        asked = {row["tablename"]: row["sql"] for row in await self._owner.fetch(ASK_EACH_TABLE)}
         return [table for table, sql in asked.items() if await self._owner.fetchval(sql, patterns)]
 
 

@@ -74,7 +74,9 @@ async def test_an_address_that_was_sealed_for_another_account_is_refused(auth: A
 
 
 @pytest.mark.goal("sec-F8")
-@pytest.mark.parametrize("address", ["a@example.no\r\nBcc: b@example.no", "a@example.no, b@example.no", "blåbær@example.no"])
+@pytest.mark.parametrize(
+    "address", ["a@example.no\r\nBcc: b@example.no", "a@example.no, b@example.no", "blåbær@example.no"]
+)
 async def test_an_address_that_is_not_one_plain_address_never_reaches_the_mail_server(
     auth: Auth, courier: Courier, mailbox: OverheardMailbox, rows: Rows, address: str
 ) -> None:

@@ -168,7 +168,7 @@ SENT_AT = datetime(2026, 1, 23, 13, 5, tzinfo=UTC)
 SENDER, RECIPIENT, MESSAGE_ID = "noreply@union.example", "kari.nordmann@firma.example", "<1f0c.2@union.example>"
 
 
-def composed(rendered: Rendered = MAIL, **changes: Any) -> EmailMessage:  # noqa: ANN401 -- any header may be tried.
+def composed(rendered: Rendered = MAIL, **changes: Any) -> EmailMessage:
     headers = {"sender": SENDER, "recipient": RECIPIENT, "message_id": MESSAGE_ID, "date": SENT_AT}
     return compose(rendered, **{"organisation": "Synthetic Union", **headers, **changes})
 

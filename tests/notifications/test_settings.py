@@ -60,7 +60,7 @@ def test_all_that_is_missing_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -
         ("SAMBAND_SMTP_PORT", "smtp"),
         ("SAMBAND_SMTP_STARTTLS", "perhaps"),
         ("SAMBAND_SMTP_CONNECTIONS", "0"),
-        ("SAMBAND_SMTP_ANSWER_SECONDS", "0"),
+        ("SAMBAND_SMTP_ANSWER_SECONDS", "-1"),
         ("SAMBAND_SMTP_ACCEPT_SECONDS", "-1"),
         ("SAMBAND_KEEP_MAILS_DAYS", "0"),
         ("SAMBAND_CODE_SENDER", "Eksempelforbundet <ikkesvar@example.no>"),

@@ -11,6 +11,7 @@ from services.notifications.settings import NotificationsSettings
 from services.notifications.smtp import Answer, Mailer, Verdict
 from tests.notifications.post import OverheardMailbox
 from tests.notifications.writers import KARI
+from tests.support.waiting import until
 
 SENDER = "ikkesvar@example.no"
 TEXT = b"Subject: Hei\r\nMessage-ID: <1@mail.example.no>\r\n\r\nHei.\r\n"
@@ -59,11 +60,15 @@ async def test_each_answer_means_one_thing_and_the_next_mail_goes(
     assert len(await mailbox.wait_for(1, to="ola@example.no")) == 1
 
 
-@pytest.mark.parametrize(("stage", "verdict"), [("rcpt", Verdict.OUTAGE), ("data", Verdict.LATER)])
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [(hang(at="rcpt"), Verdict.OUTAGE), (hang(at="data"), Verdict.LATER)],
+    ids=["rcpt", "data"],
+)
 async def test_a_server_that_falls_silent_is_left_when_the_time_is_over(
-    impatient_mailer: Mailer, mailbox: OverheardMailbox, stage: str, verdict: Verdict
+    impatient_mailer: Mailer, mailbox: OverheardMailbox, reply: Reply, verdict: Verdict
 ) -> None:
-    mailbox.script = lambda _: hang(at="data" if stage == "data" else "rcpt")
+    mailbox.script = lambda _: reply
     started = time.monotonic()
     assert (await send(impatient_mailer)).verdict is verdict
     assert 0.9 < time.monotonic() - started < 3.0
@@ -122,10 +127,13 @@ async def test_mails_at_the_same_time_have_a_connection_each(mailer: Mailer, mai
 async def test_a_kept_connection_that_the_server_closed_is_replaced_and_no_mail_suffers(
     mailer: Mailer, mailbox: OverheardMailbox
 ) -> None:
+    async def noticed() -> bool:
+        return not any(connection.is_connected for connection in mailer._idle)
+
     await asyncio.gather(send(mailer), send(mailer))
     for connection in list(mailbox._connections):
         connection.abort()
-        await connection.ended()
+    await until(noticed, what="the client to hear that its connections were closed")
     assert await send(mailer) == Answer(Verdict.TAKEN, 250)
     assert mailbox.times("EHLO") == 3
 
@@ -142,11 +150,14 @@ async def test_what_goes_wrong_while_asking_is_raised_and_leaves_no_connection(
     assert mailbox.times("DATA") == 0
 
 
-@pytest.mark.parametrize("stage", ["rcpt", "data"])
-async def test_who_is_cancelled_leaves_no_connection(mailer: Mailer, mailbox: OverheardMailbox, stage: str) -> None:
-    mailbox.script = lambda _: hang(at="data" if stage == "data" else "rcpt")
+@pytest.mark.parametrize("reply", [hang(at="rcpt"), hang(at="data")], ids=["rcpt", "data"])
+async def test_who_is_cancelled_leaves_no_connection(mailer: Mailer, mailbox: OverheardMailbox, reply: Reply) -> None:
+    async def is_waiting() -> bool:
+        return mailbox.heard.endswith(b"\r\n.\r\n") if reply.at == "data" else mailbox.tries.of(KARI) == 1
+
+    mailbox.script = lambda _: reply
     sending = asyncio.create_task(send(mailer))
-    await mailbox.tries.wait_for(1, to=KARI)
+    await until(is_waiting, what="the client to wait for an answer")
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending

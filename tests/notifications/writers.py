@@ -56,7 +56,7 @@ class Auth:
         return UUID(envelope_of(arrival).id)
 
 
-def account(  # noqa: PLR0913 -- one argument a field.
+def account(
     account_id: UUID,
     address: str = KARI,
     *,

@@ -1,0 +1,75 @@
+"""Every statement of auth fits the migrated schema, and the hot ones find their rows by an index."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from services.auth import store
+from tests.auth.world import Owner, World, age
+
+VERBS = ("select", "insert", "update", "delete", "with")
+
+
+def statements() -> Iterator[tuple[str, str]]:
+    """Give the module's SQL by name."""
+    for name, value in vars(store).items():
+        if isinstance(value, str) and value.lstrip().startswith(VERBS):
+            yield name, value
+
+
+async def test_every_statement_fits_the_schema(world: World) -> None:
+    found = dict(statements())
+    assert len(found) > 15
+    assert all(name.isupper() for name in found)
+    async with world.database.transaction() as conn:
+        for sql in found.values():
+            await conn.prepare(sql)
+
+
+@pytest.mark.parametrize(
+    ("statement", "values", "index"),
+    [
+        (store.CLAIM_ASK, (), "challenges_unsettled"),
+        (store.SELECT_LIVE_CHALLENGES, (b"b",), "challenges_of_browser"),
+        (store.COUNT_TRIES, (b"b", b"a"), "challenges_of_browser"),
+        (store.COUNT_ISSUED, (uuid4(), b"b"), "challenges_of_account"),
+        (store.COUNT_ATTEMPTS, (b"s",), "code_attempts_of_subject"),
+        (store.USE_CODE, ([uuid4()], [b"d"]), "challenges_pk"),
+        (store.TOUCH_SESSION, (b"t",), "sessions_token_once"),
+    ],
+)
+async def test_a_hot_statement_finds_its_rows_by_an_index(
+    world: World, statement: str, values: tuple[object, ...], index: str
+) -> None:
+    async with world.database.transaction() as conn:
+        await conn.execute("set local enable_seqscan = off")
+        assert index in str(await conn.fetch(f"explain {statement}", *values))
+
+
+async def test_what_is_a_day_past_its_use_is_deleted_a_chunk_at_a_time(world: World, owner: Owner) -> None:
+    await world.add("kari@example.no")
+    for _ in range(3):
+        await world.logged_in("kari@example.no")
+    await age(owner, "sessions", hours=8)
+    for what in ("challenges", "code_attempts", "sessions"):
+        await age(owner, what, hours=24)
+    fresh = await world.browser().ask("kari@example.no")
+    counts = []
+    for _ in range(3):
+        async with world.database.transaction() as conn:
+            counts.append(await store.prune(conn, 2))
+    assert counts == [2, 1, 0]
+    assert [str(row["id"]) for row in await owner.fetch("select id from auth.challenges")] == [fresh["challenge_id"]]
+    assert await owner.fetchval("select count(*) from auth.code_attempts") == 0
+    assert await owner.fetchval("select count(*) from auth.sessions") == 0
+
+
+async def test_nothing_is_deleted_within_a_day(world: World, owner: Owner) -> None:
+    await world.add("kari@example.no")
+    browser = await world.logged_in("kari@example.no")
+    for what in ("challenges", "code_attempts"):
+        await age(owner, what, hours=23, minutes=59)
+    async with world.database.transaction() as conn:
+        assert await store.prune(conn, 100) == 0
+    assert (await browser.session()).status_code == 200

@@ -1,0 +1,248 @@
+"""The command line: help that teaches, configuration that is explained, and set-aside messages in a person's hands."""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from chassis import cli, dead_letters, logging
+from chassis.arrival import Arrival
+from chassis.outbox import MessageTooLarge
+from chassis.postgres import Database
+from chassis.service import Runtime, Service
+from chassis.settings import ServiceSettings
+from services.auth import __main__ as auth
+from services.auth import commands
+from tests.conftest import ROOT, Clone
+from tests.support.lanes import TOPIC, body, headers
+
+CANARY = "canary-141421"
+SERVICE = Service("things", ServiceSettings, ROOT / "services" / "things")
+
+
+async def run_module(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Run `python -m services.auth` with nothing of ours in the environment; gives exit code and both outputs."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SAMBAND_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.auth", *arguments, cwd=ROOT, env=inherited | environment,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+Main = Callable[..., Awaitable[tuple[int, str, str]]]
+Command = Callable[..., Awaitable[tuple[int, list[dict[str, Any]], str]]]
+
+
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Main:
+    """Do what `run_module` does, faster: in a thread of this process."""
+    for name in [name for name in os.environ if name.startswith("SAMBAND_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(logging, "configure", lambda *_: None)
+
+    def to_the_end() -> int:
+        try:
+            return cli.main(auth.SERVICE, commands.COMMANDS)
+        except SystemExit as end:
+            return int(end.code or 0)
+
+    async def run_one(*arguments: str, **environment: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["auth", *arguments])
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        code = await asyncio.to_thread(to_the_end)
+        return code, *capsys.readouterr()
+
+    return run_one
+
+
+async def test_the_module_is_the_program() -> None:
+    code, out, _ = await run_module("--help")
+    assert code == 0
+    assert out.startswith("usage: python -m services.auth")
+    code, out, err = await run_module("worker")
+    assert (code, out) == (cli.EX_CONFIG, "")
+    assert "Traceback" not in err
+
+
+async def test_help_lists_every_command_with_what_it_does(main: Main) -> None:
+    code, out, _ = await main("--help")
+    assert code == 0
+    for command in ("api", "worker", "all", "migrate", "outbox", "dead-letters", "accounts"):
+        assert re.search(rf"^    {command}\s", out, re.MULTILINE)
+    assert "bring the schema up to date" in out
+    code, out, _ = await main("dead-letters", "--help")
+    assert code == 0
+    assert all(re.search(rf"^    {command}\s", out, re.MULTILINE) for command in ("list", "show", "replay", "discard"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], [], ["outbox"], ["dead-letters", "replay"], ["dead-letters", "replay", "1", "--all"]]
+)
+async def test_an_unknown_or_unfinished_command_ends_with_2_and_says_how_it_is_used(
+    arguments: list[str], main: Main
+) -> None:
+    code, out, err = await main(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("usage: python -m services.auth")
+
+
+@pytest.mark.parametrize("command", [["api"], ["worker"], ["migrate"], ["dead-letters", "list"]])
+async def test_a_missing_environment_ends_with_78_and_names_each_variable_but_no_value(
+    command: list[str], main: Main
+) -> None:
+    code, out, err = await main(*command, SAMBAND_CODE_KEY=CANARY, SAMBAND_HTTP_PORT=CANARY)
+    assert (code, out) == (cli.EX_CONFIG, "")
+    assert err.startswith("error: auth cannot start, its environment is not right:\n")
+    for name in ("DATABASE_URL", "PUBLIC_KEYS", "PRIVATE_KEYS", "CODE_KEY", "HTTP_PORT"):
+        assert f"  SAMBAND_{name}: " in err
+    assert CANARY not in err
+
+
+def right(clone: Clone, **changes: str) -> dict[str, str]:
+    private = clone.cluster.keys / "private" / "auth.json"
+    found = {"SAMBAND_DATABASE_URL": clone.urls("auth").app, "SAMBAND_CODE_KEY": "A" * 44}
+    found |= {"SAMBAND_PUBLIC_KEYS": str(clone.cluster.keys / "public"), "SAMBAND_PRIVATE_KEYS": str(private)}
+    return found | changes
+
+
+@pytest.mark.parametrize(
+    ("command", "changes", "says"),
+    [
+        ("migrate", {}, "needs SAMBAND_OWNER_DATABASE_URL"),
+        ("worker", {}, "SAMBAND_KAFKA is missing"),
+        ("dead-letters list", {"SAMBAND_PUBLIC_KEYS": "/nowhere/at/all"}, "/nowhere/at/all does not exist"),
+    ],
+)
+async def test_what_is_configured_wrongly_besides_is_explained_and_ends_with_78_too(
+    command: str, changes: dict[str, str], says: str, main: Main, clone: Clone
+) -> None:
+    code, out, err = await main(*command.split(), **right(clone, **changes))
+    assert (code, out) == (cli.EX_CONFIG, "")
+    assert err.startswith("error: ") and says in err
+
+
+async def test_a_command_prints_a_line_of_json_and_nothing_else(main: Main, clone: Clone) -> None:
+    code, out, err = await main("outbox", "replay", "--since", "90m", "--dry-run", **right(clone))
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {"found": 0, "owed_again": 0, "kept_no_value": 0, "dry_run": True}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("2026-11-23T08:00:00+01:00", datetime(2026, 11, 23, 7, tzinfo=UTC)),
+        ("2026-11-23T08:00:00Z", datetime(2026, 11, 23, 8, tzinfo=UTC)),
+        ("2026-11-23T08:00:00", datetime(2026, 11, 23, 8, tzinfo=UTC)),
+        ("2026-11-23", datetime(2026, 11, 23, tzinfo=UTC)),
+    ],
+)
+def test_a_time_is_read_and_without_an_offset_it_is_utc(text: str, found: datetime) -> None:
+    assert cli.moment(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "back"),
+    [("0m", timedelta()), ("90m", timedelta(minutes=90)), ("6h", timedelta(hours=6)), ("7d", timedelta(days=7))],
+)
+def test_a_span_is_counted_back_from_now(text: str, back: timedelta) -> None:
+    before = datetime.now(UTC)
+    assert before - back <= cli.moment(text) <= datetime.now(UTC) - back
+
+
+@pytest.mark.parametrize(
+    "text", ["", "d", "-1d", "1.5h", "1w", "²d", "yesterday", "23.11.2026", "99999999999d", "3000000d"]
+)
+def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="a time such as 2026-11-23T08:00:00"):
+        cli.moment(text)
+
+
+@pytest.fixture
+def run(database: Database, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command of `things` as the command line would; gives exit code, lines of output, and what was said."""
+
+    async def run_one(line: str) -> tuple[int, list[dict[str, Any]], str]:
+        given = cli.parser(SERVICE, ()).parse_args(line.split())
+        code = await given.work(Runtime(cast("Any", None), database), given)
+        out, err = capsys.readouterr()
+        return code, [json.loads(each) for each in out.splitlines()], err
+
+    return run_one
+
+
+async def set_aside(database: Database, count: int = 1) -> list[int]:
+    """Park messages, as a refusal does at once; gives their ids."""
+    async with database.transaction() as conn:
+        for n in range(count):
+            value = body(thing_id=uuid4(), n=n, note=CANARY)
+            given = (*headers("auth.ThingHappened.v1"), ("x-foreign", b"\xff"))
+            record = ConsumerRecord(TOPIC, 0, n, 0, 0, CANARY.encode(), value, None, 0, 0, given)
+            await dead_letters.set_aside(conn, "urgent", Arrival.of(record), MessageTooLarge())
+        return [letter.id for letter in await dead_letters.page(conn)]
+
+
+async def test_the_list_tells_what_happened_without_content_and_goes_on_where_it_ended(
+    run: Command, database: Database
+) -> None:
+    ids = await set_aside(database, 3)
+    code, lines, said = await run("dead-letters list --limit 2")
+    assert code == 0
+    assert [(line["id"], line["state"]) for line in lines] == [(letter_id, "parked") for letter_id in ids[:2]]
+    assert CANARY not in json.dumps(lines) and not [line for line in lines if "sealed_record" in line]
+    assert f"dead-letters list --after {ids[1]}" in said
+    assert [line["id"] for line in (await run(f"dead-letters list --after {ids[1]}"))[1]] == ids[2:]
+
+
+async def test_one_is_shown_with_its_content_only_when_that_is_asked_for(run: Command, database: Database) -> None:
+    (letter_id,) = await set_aside(database)
+    _, (summary,), _ = await run(f"dead-letters show {letter_id}")
+    code, (opened,), _ = await run(f"dead-letters show {letter_id} --content")
+    assert code == 0
+    assert CANARY not in json.dumps(summary)
+    assert (opened["key"], json.loads(opened["value"])["note"]) == (CANARY, CANARY)
+    assert (opened["headers"]["ce_type"], opened["headers"]["x-foreign"]) == ("auth.ThingHappened.v1", "\\xff")
+
+
+async def test_content_that_does_not_open_is_said_to_be_so(run: Command, database: Database, owner: Any) -> None:
+    (letter_id,) = await set_aside(database)
+    await owner.execute("update things.dead_letters set sealed_record = 'a.b.c.d.e'")
+    code, lines, said = await run(f"dead-letters show {letter_id} --content")
+    assert (code, lines) == (1, [])
+    assert said.startswith("its content does not open: urgent.dead_letter does not open")
+
+
+async def test_parked_messages_are_tried_again_one_or_all_and_waiting_ones_are_left_alone(
+    run: Command, database: Database
+) -> None:
+    ids = await set_aside(database, 3)
+    assert await run(f"dead-letters replay {ids[0]}") == (0, [{"to_be_tried_again": 1}], "")
+    assert await run(f"dead-letters replay {ids[0]}") == (1, [{"to_be_tried_again": 0}], "")
+    assert await run("dead-letters replay --all") == (0, [{"to_be_tried_again": 2}], "")
+    assert await run("dead-letters replay --all") == (0, [{"to_be_tried_again": 0}], "")
+    _, lines, _ = await run("dead-letters list")
+    assert [(line["state"], line["attempts"]) for line in lines] == [("waiting", 0)] * 3
+
+
+async def test_a_discarded_message_is_gone(run: Command, database: Database) -> None:
+    (letter_id,) = await set_aside(database)
+    assert await run(f"dead-letters discard {letter_id}") == (0, [{"discarded": 1}], "")
+    assert await run("dead-letters list") == (0, [], "")
+
+
+@pytest.mark.parametrize("command", ["show", "show --content", "replay", "discard"])
+async def test_an_id_that_nothing_has_ends_with_1(command: str, run: Command, database: Database) -> None:
+    name, _, option = command.partition(" ")
+    code, _, _ = await run(f"dead-letters {name} 999 {option}")
+    assert code == 1
