@@ -141,7 +141,7 @@ async def list_dead_letters(runtime: Runtime[Any], given: argparse.Namespace) ->
         page = await dead_letters.page(conn, after=given.after, limit=given.limit)
     for letter in page:
         output(_summary(letter))
-    if len(page) == given.limit:
+    if page and len(page) == given.limit:
         print(f"There may be more: dead-letters list --after {page[-1].id}", file=sys.stderr)
     return 0
 

@@ -25,10 +25,18 @@ class Loop:
     A tick that raises is logged and tried again with back-off: an outage ends when it ends.
     """
 
-    def __init__(self, name: str, tick: Callable[[], Awaitable[int]], *, every: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        tick: Callable[[], Awaitable[int]],
+        *,
+        every: float,
+        at_end: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.name = name
         self._tick = tick
         self._every = every
+        self._at_end = at_end
         self._woken = asyncio.Event()
         self._stopping = False
 
@@ -42,7 +50,14 @@ class Loop:
         self._woken.set()
 
     async def run(self) -> None:
-        """Tick until stopped."""
+        """Tick until stopped, then await `at_end`, which lets go of what the ticks have kept."""
+        try:
+            await self._run()
+        finally:
+            if self._at_end is not None:
+                await self._at_end()
+
+    async def _run(self) -> None:
         failures = 0
         while not self._stopping:
             self._woken.clear()

@@ -1,5 +1,6 @@
 """The HTTP edge of auth."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -70,59 +71,91 @@ class SessionView(BaseModel):
     ends_at: datetime
 
 
-def router(database: Database, settings: AuthSettings, *, keys: Keys, chance: Chance, limits: Limits) -> APIRouter:  # noqa: C901 -- a list of routes, each a few lines.
-    """Make the routes. They answer alike for members and strangers (sec-A9)."""
-    routes = APIRouter(prefix="/v1", tags=["log-in"])
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What the routes are served with."""
 
-    def browser_of(response: Response, browser: BrowserCookie = None) -> str:
+    database: Database
+    settings: AuthSettings
+    keys: Keys
+    chance: Chance
+    limits: Limits
+
+    def browser_of(self, response: Response, browser: BrowserCookie = None) -> str:
         """Name the browser: a cookie of its own, given to whoever has none."""
-        token = browser or chance.token()
+        token = browser or self.chance.token()
         _set_cookie(response, BROWSER, token, BROWSER_SECONDS)
         return token
 
-    def view(challenge: store.Challenge) -> LoginCode:
+    def view(self, challenge: store.Challenge) -> LoginCode:
         return LoginCode(
             challenge_id=challenge.id,
             address=challenge.address,
             reference=challenge.reference,
             asked_at=challenge.asked_at,
             expires_at=challenge.expires_at,
-            sender=settings.mail_sender,
+            sender=self.settings.mail_sender,
         )
 
+
+def router(database: Database, settings: AuthSettings, *, keys: Keys, chance: Chance, limits: Limits) -> APIRouter:
+    """Make the routes. They answer alike for members and strangers (sec-A9)."""
+    routes = APIRouter(prefix="/v1", tags=["log-in"])
+    front = Front(database, settings, keys, chance, limits)
+    _add_login_codes(routes, front)
+    _add_sessions(routes, front)
+    return routes
+
+
+def _add_login_codes(routes: APIRouter, front: Front) -> None:
     @routes.get("/login-codes")
-    async def list_login_codes(browser: Annotated[str, Depends(browser_of)]) -> LoginCodes:
-        async with database.transaction() as conn:
-            challenges = await store.find_live_challenges(conn, keys.digest("browser", browser))
-        return LoginCodes(items=[view(challenge) for challenge in challenges])
+    async def list_login_codes(browser: Annotated[str, Depends(front.browser_of)]) -> LoginCodes:
+        async with front.database.transaction() as conn:
+            challenges = await store.find_live_challenges(conn, front.keys.digest("browser", browser))
+        return LoginCodes(items=[front.view(challenge) for challenge in challenges])
 
     @routes.post("/login-codes", status_code=202)
     async def ask_for_login_code(
-        body: AskForCode, request: Request, browser: Annotated[str, Depends(browser_of)], known: BrowserCookie = None
+        body: AskForCode,
+        request: Request,
+        browser: Annotated[str, Depends(front.browser_of)],
+        known: BrowserCookie = None,
     ) -> LoginCode:
         request_key = await idempotency.key_of(request, known)
-        source = http.client_address(request, settings.trusted_proxies)
+        source = http.client_address(request, front.settings.trusted_proxies)
 
         async def work() -> LoginCode:
             challenge = await login_codes.ask(
-                conn, body.address, browser=browser, source=source, limits=limits, keys=keys, chance=chance
+                conn,
+                body.address,
+                browser=browser,
+                source=source,
+                limits=front.limits,
+                keys=front.keys,
+                chance=front.chance,
             )
-            return view(challenge)
+            return front.view(challenge)
 
-        async with database.transaction() as conn:
+        async with front.database.transaction() as conn:
             answer = await idempotency.once(conn, request_key, LoginCode, work)
         reach("api.asked")
         return answer
 
+
+def _add_sessions(routes: APIRouter, front: Front) -> None:
+    database, keys = front.database, front.keys
+
     @routes.post("/sessions", status_code=201)
-    async def log_in(body: RedeemCode, response: Response, browser: Annotated[str, Depends(browser_of)]) -> SessionView:
+    async def log_in(
+        body: RedeemCode, response: Response, browser: Annotated[str, Depends(front.browser_of)]
+    ) -> SessionView:
         async with database.transaction() as conn:  # The try is counted for good before the code is judged.
             attempt = await login_codes.count_attempt(
-                conn, body.challenge_id, browser=browser, limits=limits, keys=keys
+                conn, body.challenge_id, browser=browser, limits=front.limits, keys=keys
             )
         reach("api.counted")
         async with database.transaction() as conn:
-            token = await login_codes.redeem(conn, attempt, body.code, keys=keys, chance=chance)
+            token = await login_codes.redeem(conn, attempt, body.code, keys=keys, chance=front.chance)
             session = await sessions.current(conn, token, keys=keys)
         _set_cookie(response, SESSION, token, SESSION_SECONDS)
         return _view(session)
@@ -140,8 +173,6 @@ def router(database: Database, settings: AuthSettings, *, keys: Keys, chance: Ch
             async with database.transaction() as conn:
                 await sessions.end(conn, session, keys=keys)
         response.delete_cookie(SESSION, secure=True, httponly=True, samesite="lax")
-
-    return routes
 
 
 def _set_cookie(response: Response, name: str, value: str, seconds: int) -> None:

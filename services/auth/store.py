@@ -85,8 +85,8 @@ async def lock_account_by_address(conn: Connection, address: Address) -> Account
 INSERT_CHALLENGE = """
 insert into challenges (address, address_digest, browser_digest, source_digest, source_limit, reference, expires_at, settled_at)
 values ($1, $2, $3, $4, $5, $6, now() + make_interval(mins => $7), (
-    select case when count(*) >= $5 then now() end from (
-        select from challenges where source_digest = $4 and asked_at > now() - interval '1 hour' limit $5) as asked))
+    select case when count(*) >= $5::integer then now() end from (
+        select from challenges where source_digest = $4 and asked_at > now() - interval '1 hour' limit $5::integer) as asked))
 returning id, address, reference, asked_at, expires_at"""
 
 

@@ -49,7 +49,10 @@ class Courier:
 
     def loops(self) -> list[Loop]:
         """Make a loop for each connection to the mail server; they hear the bell of owed mails."""
-        loops = [Loop(f"courier-{n}", self.tick, every=POLL_SECONDS) for n in range(self._settings.smtp_connections)]
+        loops = [
+            Loop(f"courier-{n}", self.tick, every=POLL_SECONDS, at_end=self._mailer.close)
+            for n in range(self._settings.smtp_connections)
+        ]
         for loop in loops:
             self._database.bell.hear(MAILS_BELL, loop.wake)
         return loops

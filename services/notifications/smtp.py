@@ -85,6 +85,7 @@ class Mailer:
         connection = aiosmtplib.SMTP(
             hostname=settings.smtp_host,
             port=settings.smtp_port,
+            local_hostname=settings.message_id_domain,  # Else a look-up of our own name, in the time of the answer.
             start_tls=settings.smtp_starttls,
             username=settings.smtp_user,
             password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,

@@ -127,7 +127,7 @@ async def confirm_claim(conn: Connection, mail: Mail, *, seconds: float) -> bool
 
 SETTLE_MAIL = """
 update mails set settled_at = now(), outcome = $3, smtp_code = $4, sealed_code = null, claim = null, claimed_until = null
-where id = $1 and settled_at is null and ($2::uuid is null or claim = $2) returning settled_at"""
+where id = $1 and settled_at is null and claim = $2 returning settled_at"""
 
 
 async def settle_mail(conn: Connection, mail: Mail, outcome: str, smtp_code: int | None) -> datetime | None:

@@ -179,7 +179,6 @@ _OBJECTS = st.dictionaries(st.sampled_from(["address", "challenge_id", "code", "
 _BODIES = st.binary(max_size=200) | _OBJECTS.map(lambda value: json.dumps(value).encode())
 
 
-@pytest.mark.goal("ops-O8")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=st.sampled_from([ASK, REDEEM]), body=_BODIES, cookie=st.text(st.characters(max_codepoint=255), max_size=40))
 async def test_no_body_and_no_cookie_at_all_make_a_failure(world: World, path: str, body: bytes, cookie: str) -> None:

@@ -92,6 +92,18 @@ async def test_a_stranger_cannot_lock_a_person_out_of_a_known_device(world: Worl
 
 
 @pytest.mark.goal("sec-A2")
+async def test_a_try_at_another_browser_s_challenge_counts_against_nobody(world: World, owner: Owner) -> None:
+    await world.add(KARI)
+    mine, other = world.browser(), world.browser()
+    challenge, mail = await world.asked(KARI, mine)
+    await other.ask(KARI)
+    assert [(await other.redeem(challenge, WRONG)).status_code for _ in range(11)] == [403] * 11
+    assert await owner.fetchval("select count(*) from auth.code_attempts") == 0
+    assert await owner.fetchval("select sum(tries) from auth.challenges") == 0
+    assert (await mine.redeem(challenge, mail.code)).status_code == 201
+
+
+@pytest.mark.goal("sec-A2")
 async def test_a_known_device_has_a_count_of_its_own(world: World) -> None:
     await world.add(KARI)
     known = await world.logged_in(KARI)

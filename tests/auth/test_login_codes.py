@@ -188,7 +188,6 @@ async def test_an_inactive_account_gets_no_code_and_uses_none(world: World, owne
     assert (await browser.redeem(challenge, mail.code)).status_code == 403
 
 
-@pytest.mark.goal("rel-R5")
 async def test_a_code_whose_issuing_fails_is_issued_by_the_next_try(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,8 +5,9 @@ from collections import Counter
 
 import pytest
 
-from services.auth import store
-from tests.auth.world import WRONG, Browser, Owner, World
+from services.auth import login_codes, store
+from services.auth.errors import WrongCode
+from tests.auth.world import WRONG, Browser, Owner, World, age
 
 KARI = "kari@example.no"
 BOUNDLESS = {"tries_per_code": 10_000, "tries_per_quarter": 10_000, "failures_per_day": 10_000}
@@ -79,6 +80,23 @@ async def test_a_log_in_that_fails_half_way_leaves_the_code_usable(
     assert await owner.fetchval("select count(*) from auth.known_devices") == 0
     assert (await browser.redeem(challenge, mail.code)).status_code == 201
     assert await owner.fetchval("select array_agg(succeeded order by id) from auth.code_attempts") == [False, True]
+
+
+@pytest.mark.goal("sec-A1")
+async def test_a_code_that_expires_between_its_count_and_its_judgement_is_refused(world: World, owner: Owner) -> None:
+    await world.add(KARI)
+    browser = world.browser()
+    _, mail = await world.asked(KARI, browser)
+    name = browser.cookies["__Host-browser"]
+    async with world.database.transaction() as conn:
+        attempt = await login_codes.count_attempt(
+            conn, mail.challenge_id, browser=name, limits=world.limits, keys=world.keys
+        )
+    assert attempt.challenges == (mail.challenge_id,)
+    await age(owner, "challenges", minutes=10)
+    with pytest.raises(WrongCode):
+        async with world.database.transaction() as conn:
+            await login_codes.redeem(conn, attempt, mail.code, keys=world.keys, chance=world.chance)
 
 
 def _twin(browser: Browser) -> Browser:

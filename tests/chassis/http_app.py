@@ -19,7 +19,7 @@ from chassis import health, http
 from chassis.errors import Kind, Refusal
 
 OURS = "https://portal.example"
-SECRET = "select pin from accounts -- /srv/app/store.py"  # noqa: S105 -- what must not be shown.
+SECRET = "select pin from accounts -- /srv/app/store.py"
 
 
 class TooManyThings(Refusal):

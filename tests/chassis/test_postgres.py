@@ -123,7 +123,7 @@ async def test_a_session_has_limits_and_says_whose_it_is(database: Database) -> 
             await conn.fetchval("select current_setting($1)", name)
             for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "application_name")
         ]
-    assert shown == ["15s", "5s", "1min", "samband things"]
+    assert shown == ["15s", "3s", "1min", "samband things"]
 
 
 async def test_connections_that_were_cut_while_idle_cost_no_transaction(database: Database, owner: Owner) -> None:

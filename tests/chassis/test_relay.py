@@ -74,8 +74,8 @@ async def test_messages_of_a_key_arrive_in_order_on_one_partition(
 
 
 async def test_a_record_is_a_cloudevent_in_binary_mode(database: Database, bus: Bus, make_relay: MakeRelay) -> None:
-    from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event  # noqa: PLC0415 -- the oracle, here only.
-    from cloudevents.core.formats.json import JSONFormat  # noqa: PLC0415
+    from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
+    from cloudevents.core.formats.json import JSONFormat
 
     await owe(database, 7)
     async with running(make_relay()), stranger.reading(bus.bootstrap, bus.prefix + ACCOUNTS.name) as reader:
@@ -221,7 +221,7 @@ async def test_the_server_ends_the_session_of_a_leader_that_is_frozen(make_relay
 
 
 async def _limit_topic(bus: Bus, size: int) -> None:
-    from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  # noqa: PLC0415
+    from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
     admin = AIOKafkaAdminClient(bootstrap_servers=bus.bootstrap)
     await admin.start()

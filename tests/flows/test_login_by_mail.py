@@ -57,7 +57,7 @@ STEPS = [
 @pytest.mark.goal("rel-R1")
 @pytest.mark.goal("rel-R5")
 @pytest.mark.parametrize(("service", "role", "place"), STEPS, ids=[place for *_, place in STEPS])
-async def test_a_process_that_dies_at_a_step_loses_no_mail_and_sends_none_twice(  # noqa: PLR0913, PLR0917 -- fixtures.
+async def test_a_process_that_dies_at_a_step_loses_no_mail_and_sends_none_twice(
     samband: Platform, mailbox: Mailbox, crowd: Crowd, service: str, role: str, place: str
 ) -> None:
     people = await crowd.add(3)
@@ -110,7 +110,7 @@ async def test_an_api_that_dies_before_it_answers_leaves_one_challenge_when_aske
 
 @pytest.mark.goal("sec-A3")
 @pytest.mark.parametrize(("place", "counted"), [("api.counted", 1), ("codes.used", 1)])
-async def test_an_api_that_dies_while_it_judges_has_counted_the_try_and_used_up_nothing(  # noqa: PLR0913, PLR0917 -- fixtures.
+async def test_an_api_that_dies_while_it_judges_has_counted_the_try_and_used_up_nothing(
     samband: Platform,
     mailbox: Mailbox,
     crowd: Crowd,
