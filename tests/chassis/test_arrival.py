@@ -61,7 +61,7 @@ def test_no_value_of_a_right_header_makes_the_reading_raise_or_is_quoted(name: s
 
 @given(st.text().filter(lambda text: not text.isascii() or not text.isprintable()))
 def test_an_id_that_a_database_or_a_log_line_might_choke_on_is_refused(text: str) -> None:
-    assert record(b"{}", given=headers(KIND, ce_id=text.encode())).fault is not None
+    assert record(b"{}", given=headers(KIND, {"ce_id": text.encode()})).fault is not None
 
 
 def test_a_right_event_has_the_identity_its_writer_gave_it() -> None:
@@ -74,7 +74,7 @@ def test_a_right_event_has_the_identity_its_writer_gave_it() -> None:
 
 def test_the_same_id_from_another_source_is_another_message() -> None:
     one = record(b"{}", given=headers(KIND, event_id="e-1"))
-    other = record(b"{}", given=headers(KIND, event_id="e-1", ce_source=b"/services/others"))
+    other = record(b"{}", given=headers(KIND, {"ce_source": b"/services/others"}, event_id="e-1"))
     assert one.identity != other.identity
 
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import asyncpg
+import pytest
 
 from chassis.postgres import Database
 from tests.conftest import OpenDatabase
@@ -40,12 +41,10 @@ async def test_nothing_rings_when_the_transaction_is_rolled_back(open_as: OpenDa
     database = await open_as("things")
     heard = asyncio.Event()
     database.bell.hear("work", heard.set)
-    try:
+    with pytest.raises(ZeroDivisionError):
         async with database.transaction() as conn:
             conn.context.rings.add("work")
             raise ZeroDivisionError
-    except ZeroDivisionError:
-        assert not heard.is_set()
     await ring(database, "other")
     assert not heard.is_set()
 

@@ -1,6 +1,7 @@
 """The consumer on real Kafka: once, in order, and on past what cannot be handled."""
 
 import asyncio
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -11,14 +12,17 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from chassis import dead_letters, inbox, outbox
 from chassis.errors import Kind, Refusal
 from chassis.postgres import Connection, Database
-from contracts.message import Message
+from contracts.message import Envelope, Message
 from tests.conftest import Bus
 from tests.support import bus as stranger
 from tests.support.lanes import CREATE_EFFECTS, TOPIC, body, consuming, handlers, headers
 from tests.support.things import ThingHappened, ThingReplaced
 from tests.support.waiting import until
 
-Owner = "asyncpg.Connection[asyncpg.Record]"
+if TYPE_CHECKING:
+    Owner = asyncpg.Connection[asyncpg.Record]
+else:
+    Owner = asyncpg.Connection
 
 
 @pytest.fixture(autouse=True)
@@ -101,14 +105,16 @@ async def test_a_restored_database_takes_again_what_it_no_longer_remembers(
         await send(bus, ThingHappened(thing_id=thing, n=2))
         await have(owner, thing, 1, 2)
     await owner.execute(
-        "delete from things.effects where n = 2; delete from things.inbox where handled_at = (select max(handled_at) from things.inbox); "
-        "delete from things.consumer_positions; insert into things.consumer_positions select * from things.saved"
+        "delete from things.effects where n = 2; "
+        "delete from things.inbox where handled_at = (select max(handled_at) from things.inbox); "
+        "delete from things.consumer_positions; "
+        "insert into things.consumer_positions select * from things.saved"
     )
     async with consuming(database, bus, handlers()):
         await have(owner, thing, 1, 2)
 
 
-CORPUS = {
+CORPUS: dict[str, tuple[bytes | None, dict[str, bytes | None]]] = {
     "not JSON": (b"{nonsense", {}),
     "wrong type": (body(thing_id="11111111-1111-4111-8111-111111111111", n="many"), {}),
     "null value": (None, {}),
@@ -143,7 +149,7 @@ async def test_what_cannot_be_read_is_parked_whole_and_the_partition_goes_on(
             bus.prefix + TOPIC,
             value,
             key=key.encode(),
-            headers=headers("auth.ThingHappened.v1", **changes),
+            headers=headers("auth.ThingHappened.v1", changes),
         )
         await send(bus, ThingHappened(thing_id=thing, n=1))
         await have(owner, thing, 1)
@@ -168,7 +174,7 @@ async def test_a_foreign_header_that_is_not_utf8_hurts_neither_its_message_nor_t
             bus.prefix + TOPIC,
             body(thing_id=thing, n=1),
             key=str(thing).encode(),
-            headers=headers("auth.ThingHappened.v1", **{"x-foreign": b"\xff\xfe\x00"}),
+            headers=headers("auth.ThingHappened.v1", {"x-foreign": b"\xff\xfe\x00"}),
         )
         await send(bus, ThingHappened(thing_id=thing, n=2))
         await have(owner, thing, 1, 2)
@@ -334,7 +340,7 @@ async def test_what_was_caused_by_a_message_names_it(database: Database, bus: Bu
         pass
 
     @found.on(Answered, lane=found.lanes()[0])
-    async def answer(conn, message, envelope) -> None:  # type: ignore[no-untyped-def]
+    async def answer(conn: Connection, message: Answered, _envelope: Envelope) -> None:
         await outbox.add(conn, ThingHappened(thing_id=message.thing_id, n=2))
 
     event_id = str(uuid4())
@@ -409,7 +415,7 @@ async def _write_undecodable(bus: Bus) -> None:
     class Name(str):
         __slots__ = ()
 
-        def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:  # noqa: ARG002 -- as `str` has it.
             return b"\xff\xfe"
 
     producer = AIOKafkaProducer(bootstrap_servers=bus.bootstrap)

@@ -1,6 +1,7 @@
 """The outbox: what is owed, when, and what of it may be read."""
 
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -10,13 +11,14 @@ from chassis import outbox
 from chassis.outbox import MessageTooLarge
 from chassis.postgres import Database
 from chassis.sealing import Place
+from tests.conftest import Clone
 from tests.support.things import happened, whispered
 
 SELECT = "select * from outbox order by id"
 
 
 @pytest.fixture
-async def relay_connection(database: Database, clone) -> "asyncpg.Connection[asyncpg.Record]":  # type: ignore[no-untyped-def,misc]
+async def relay_connection(clone: Clone) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     conn = await asyncpg.connect(clone.urls("things").app)
     await outbox.turn_over(conn, 7)
     yield conn

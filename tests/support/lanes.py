@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -65,11 +65,14 @@ async def consuming(database: Database, bus: Bus, found: Handlers, *, retrying: 
             await asyncio.gather(*tasks)
 
 
-def headers(kind: str, *, event_id: str | None = None, **changes: bytes | None) -> list[tuple[str, bytes]]:
+def headers(
+    kind: str, changes: Mapping[str, bytes | None] | None = None, *, event_id: str | None = None
+) -> list[tuple[str, bytes]]:
     """Make the headers of a right event of `things`; `changes` replace (or with None remove) single ones."""
     right = Headers(uuid4(), "things", kind, "subject").as_dict()
     right |= {"ce_time": "2026-01-01T00:00:00+00:00", "ce_id": event_id or str(uuid4())}
-    raw: dict[str, bytes | None] = {name: value.encode() for name, value in right.items()} | changes
+    raw: dict[str, bytes | None] = {name: value.encode() for name, value in right.items()}
+    raw |= changes or {}
     return [(name, value) for name, value in raw.items() if value is not None]
 
 
