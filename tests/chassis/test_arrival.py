@@ -53,7 +53,7 @@ def test_a_record_that_is_packed_and_unpacked_is_the_same_to_the_byte(given: Con
 @given(st.sampled_from([name for name, _ in headers(KIND)]), st.one_of(st.binary(), st.text().map(str.encode)))
 def test_no_value_of_a_right_header_makes_the_reading_raise_or_is_quoted(name: str, value: bytes) -> None:
     changes: dict[str, Any] = {name: value}
-    arrival = record(b"{}", given=headers(KIND, **changes))
+    arrival = record(b"{}", given=headers(KIND, changes))
     if arrival.fault is not None:
         assert arrival.fault.startswith(("ce_specversion ", f"{name}: ", f"{name} "))
         assert len(value) < 12 or value.decode(errors="replace") not in arrival.fault
@@ -97,7 +97,7 @@ def test_the_same_id_from_another_source_is_another_message() -> None:
 def test_a_broken_record_says_which_header_is_at_fault_and_is_known_by_where_it_lies(
     changes: dict[str, Any], fault: str
 ) -> None:
-    arrival = record(b"canary", given=headers(KIND, **changes), topic="site.auth.accounts.v1")
+    arrival = record(b"canary", given=headers(KIND, changes), topic="site.auth.accounts.v1")
     assert arrival.envelope is None
     assert arrival.fault == fault
     assert arrival.identity == ("kafka:auth.accounts.v1", "2:7")
