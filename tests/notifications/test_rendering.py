@@ -66,7 +66,7 @@ def test_a_locked_screen_shows_the_reference_and_not_the_code(language: Language
         assert preview.index("K7M4") < preview.index("482913")
 
 
-@pytest.mark.rule("G2", "G4", "G5", "G6")
+@pytest.mark.rule("G2", "G4", "G5")
 @pytest.mark.parametrize(
     ("language", "asked", "several"),
     [
