@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -13,10 +13,10 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from chassis import outbox
-from chassis.kafka import Sender
+from chassis.kafka import Outcome, Sender
 from chassis.postgres import Database
 from chassis.relay import Relay
-from contracts.topics import ACCOUNTS
+from contracts.topics import ACCOUNTS, CODES
 from tests.conftest import Bus, Clone
 from tests.support import bus as stranger
 from tests.support.things import happened, whispered
@@ -258,6 +258,39 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
     finally:
         writer.close()
+
+
+async def test_a_topic_without_enough_replicas_holds_up_no_other_topic_and_goes_on_in_order(
+    database: Database, bus: Bus, clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick, tried, send = True, asyncio.Event(), Sender.send
+
+    async def send_or_not(self: Sender, topic: str, partition: int, rows: Sequence[outbox.Owed]) -> tuple[Outcome, int]:
+        if topic == ACCOUNTS.name and sick:
+            tried.set()
+            return Outcome.UNKNOWN, len(rows)
+        return await send(self, topic, partition, rows)
+
+    monkeypatch.setattr(Sender, "send", send_or_not)
+    thing = uuid4()
+    relay = Relay(clone.urls("things").app, "things", Sender(bus.bootstrap, "test", bus.prefix))
+    async with database.transaction() as conn:
+        await outbox.add(conn, happened(0, thing))
+        await outbox.add(conn, whispered("one"))
+    async with (
+        running(relay),
+        stranger.reading(bus.bootstrap, *(bus.prefix + t.name for t in (ACCOUNTS, CODES))) as reader,
+    ):
+        (record,) = await stranger.take(reader, 1)
+        assert record.topic == bus.prefix + CODES.name
+        assert tried.is_set()
+        async with database.transaction() as conn:
+            await outbox.add(conn, happened(1, thing))
+            await outbox.add(conn, whispered("two"))
+        (record,) = await stranger.take(reader, 1)
+        assert record.topic == bus.prefix + CODES.name
+        sick = False
+        assert numbers(await stranger.take(reader, 2)) == [0, 1]
 
 
 async def test_a_long_reader_of_the_archive_does_not_keep_messages_from_going_out(
