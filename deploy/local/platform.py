@@ -1,4 +1,7 @@
-"""Platform: Samband's services as processes of their own, on a database and topics made for this run."""
+"""Platform: Samband's services as processes of their own, on a database and topics made for this run.
+
+A role may be started several times: `worker` and `worker-2` are two processes of one role.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import base64
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +17,7 @@ from pathlib import Path
 import asyncpg
 import httpx2
 
-from contracts import topics
+from contracts.topics import ALL, Topic
 from deploy.local import kafka, keysets, ports, processes
 from deploy.local.folders import CHECKOUT
 from deploy.local.processes import Process
@@ -40,6 +43,8 @@ class Platform:
     database: str
     topic_prefix: str
     environments: Mapping[str, Mapping[str, str]]
+    modules: Mapping[str, str]
+    """Each service with the module that is its composition root."""
     ports: dict[tuple[str, str], int] = field(default_factory=dict)
     processes: dict[tuple[str, str], Process] = field(default_factory=dict)
 
@@ -55,23 +60,34 @@ class Platform:
         self, service: str, role: str, *, program: tuple[str, ...] = (), extra: Mapping[str, str] | None = None
     ) -> Process:
         """Start a role and return once it says that it is ready; `program` goes before the service's module."""
+        process = await self.launch(service, role, program=program, extra=extra)
+        await self.ready(service, role)
+        return process
+
+    async def launch(
+        self, service: str, role: str, *, program: tuple[str, ...] = (), extra: Mapping[str, str] | None = None
+    ) -> Process:
+        """Start a role and return at once; it takes the port that it had before."""
         self.ports.setdefault((service, role), ports.free_port())
         environment = {
             **self.environments[service],
             **(extra or {}),
             "SAMBAND_HTTP_PORT": str(self.ports[service, role]),
         }
-        command = [sys.executable, "-m", *program, f"services.{service}", role]
-        log = self.running.folder / f"{service}-{role}.log"
+        command = [sys.executable, "-m", *program, self.modules[service], role.partition("-")[0]]
+        log = log_of(self.running, service, role)
         process = await processes.start(f"{service} {role}", command, log=log, environment=environment, folder=CHECKOUT)
         self.processes[service, role] = process
-        await processes.ready(process, lambda: self._is_ready(service, role), within=40)
         return process
+
+    async def ready(self, service: str, role: str, *, within: float = 40) -> None:
+        """Wait until a role that was started says that it is ready; raises `SetupError` with the end of its log."""
+        await processes.ready(self.processes[service, role], lambda: self._is_ready(service, role), within=within)
 
     async def run(self, service: str, *arguments: str, within: float = 60) -> str:
         """Run an operator's command to its end and give what it wrote."""
         log = self.running.folder / f"{service}-{arguments[0]}-{secrets.token_hex(3)}.log"
-        command = [sys.executable, "-m", f"services.{service}", *arguments]
+        command = [sys.executable, "-m", self.modules[service], *arguments]
         process = await processes.start(
             f"{service} {arguments[0]}", command, log=log, environment=self.environments[service], folder=CHECKOUT
         )
@@ -100,16 +116,23 @@ class Platform:
 
 @asynccontextmanager
 async def platform(
-    running: Running, *, smtp_port: int, settings: Mapping[str, str] | None = None
+    running: Running,
+    *,
+    smtp_port: int,
+    settings: Mapping[str, str] | None = None,
+    others: Mapping[str, str] | None = None,
+    topics: Iterable[Topic] = ALL,
 ) -> AsyncIterator[Platform]:
     """Make database, roles, keys and topics, and migrate; services are started by the caller and stopped at the end.
 
-    Where the environment named the servers, what was made there is removed again.
+    `others` are services besides Samband's own, such as those of a test, each with its module. Where the environment
+    named the servers, what was made there is removed again.
     """
+    modules = {service: f"services.{service}" for service in SERVICES} | dict(others or {})
     name, prefix = f"samband_{secrets.token_hex(4)}", f"run-{secrets.token_hex(4)}."
-    urls = await provision(running.postgres, name, SERVICES)
+    urls = await provision(running.postgres, name, modules)
     keys = running.folder / f"keys-{name}"
-    keysets.make(keys, SERVICES)
+    keysets.make(keys, modules)
     # A killed worker's partitions move after the session; a laptop need not wait as long as a cluster.
     common = {
         "SAMBAND_SESSION_SECONDS": "2",
@@ -127,14 +150,14 @@ async def platform(
             "SAMBAND_PUBLIC_KEYS": str(keys / "public"),
             "SAMBAND_PRIVATE_KEYS": str(keys / "private" / f"{service}.json"),
         }
-        for service in SERVICES
+        for service in modules
     }
-    made = Platform(running, name, prefix, environments)
+    made = Platform(running, name, prefix, environments, modules)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_drop, running.postgres, name)
         stack.push_async_callback(made.stop)
-        await _create_topics(running.kafka, prefix)
-        for service in SERVICES:
+        await _create_topics(running.kafka, prefix, topics)
+        for service in modules:
             await made.run(service, "migrate")
         yield made
 
@@ -143,6 +166,8 @@ def _own(service: str, smtp_port: int) -> dict[str, str]:
     if service == "auth":
         key = base64.b64encode(secrets.token_bytes(32)).decode()
         return {"SAMBAND_CODE_KEY": key, "SAMBAND_MAIL_SENDER": ORGANISATION["SAMBAND_CODE_SENDER"]}
+    if service != "notifications":
+        return {}
     return {
         **ORGANISATION,
         "SAMBAND_SMTP_HOST": ports.LOOPBACK,
@@ -157,9 +182,9 @@ def _inherited() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("SAMBAND_")}
 
 
-async def _create_topics(bootstrap: str, prefix: str) -> None:
+async def _create_topics(bootstrap: str, prefix: str, topics: Iterable[Topic]) -> None:
     await kafka.create_topics(
-        bootstrap, [kafka.Topic(prefix + topic.name, topic.partitions, topic.config()) for topic in topics.ALL]
+        bootstrap, [kafka.Topic(prefix + topic.name, topic.partitions, topic.config()) for topic in topics]
     )
 
 
