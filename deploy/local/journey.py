@@ -42,9 +42,10 @@ class Person:
         self.challenge = answer.json()
         return answer
 
-    async def redeem(self, code: str) -> httpx2.Response:
-        """Try a code."""
-        return await self._send("POST", "/v1/sessions", {"challenge_id": self.challenge["challenge_id"], "code": code})
+    async def redeem(self, code: str, *, challenge_id: str | None = None) -> httpx2.Response:
+        """Try a code, for the challenge that was asked for last or for the one that is named."""
+        named = challenge_id or self.challenge["challenge_id"]
+        return await self._send("POST", "/v1/sessions", {"challenge_id": named, "code": code})
 
     async def who_am_i(self) -> httpx2.Response:
         """Ask who is logged in."""

@@ -45,6 +45,15 @@ class Process:
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
 
+    @asynccontextmanager
+    async def frozen(self) -> AsyncIterator[None]:
+        """Stop it in the middle of whatever it does, for the block."""
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
+
     async def wait(self) -> int:
         return await self._child.wait()
 

@@ -1,0 +1,108 @@
+"""Faults: `python -m tests.faults --seeds 20` plays as many rounds and ends with one line that says what they cost.
+
+Exit code 0 when nothing was damaged, 1 when something was, 2 when the rounds proved nothing.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from chassis import logging
+from deploy.local import program
+from deploy.local.folders import CHECKOUT, own_folder
+from tests.faults.history import Outcome
+from tests.faults.report import Sum
+from tests.faults.round import Order, Result, play
+from tests.faults.schedule import plan
+from tests.faults.stage import Stage, single_broker, stage
+
+KEPT = CHECKOUT / ".local" / "faults"
+CODES = 0.25
+"""The share of the commands that ask for a code."""
+LEAST_DUPLICATES = 100
+"""A run that delivered fewer duplicates than this has proven nothing about them (rel-R2)."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    given = _parser().parse_args(arguments)
+    logging.configure("faults", "suite", "ERROR")
+    return program.run(_run(given))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--seed", type=int, help="play this seed alone")
+    parser.add_argument("--seeds", type=int, default=20, help="how many seeds, from --first on (default 20)")
+    parser.add_argument("--first", type=int, default=1, help="the first seed (default 1)")
+    parser.add_argument("--commands", type=int, default=2_000, help="commands a seed (default 2000)")
+    parser.add_argument("--pace", type=float, default=50.0, help="commands a second that are aimed at (default 50)")
+    return parser
+
+
+async def _run(given: argparse.Namespace) -> int:
+    seeds = [given.seed] if given.seed is not None else range(given.first, given.first + given.seeds)
+    total = Sum()
+    async with _set_up() as found:
+        for seed in seeds:
+            seconds = given.commands / given.pace
+            codes = round(given.commands * CODES)
+            result = await play(found, Order(seed, given.commands, codes, given.pace, plan(seed, seconds)))
+            total.add(result)
+            _tell(result)
+            if not result.findings.clean or result.fallen:
+                _keep(found, result)
+    for line in total.lines():
+        print(line, flush=True)
+    return total.exit_code(least_duplicates=LEAST_DUPLICATES if given.commands >= LEAST_DUPLICATES else 0)
+
+
+@asynccontextmanager
+async def _set_up() -> AsyncIterator[Stage]:
+    began = time.monotonic()
+
+    def tell(what: str) -> None:
+        program.tell(f"{time.monotonic() - began:6.1f} s  {what}")
+
+    with own_folder("test") as folder:
+        async with single_broker(folder) as broker, stage(folder, broker, tell=tell) as found:
+            yield found
+
+
+def _tell(result: Result) -> None:
+    history = result.history
+    program.tell(
+        f"seed {result.order.seed}: {len(history.commands)} commands"
+        f" ({history.count(Outcome.OK)} ok, {history.count(Outcome.REFUSED)} refused,"
+        f" {history.count(Outcome.UNKNOWN)} unknown), {len(result.order.injuries)} faults, {result.deaths} deaths,"
+        f" {result.duplicates} duplicates delivered, quiet after {result.recovered:.1f} s,"
+        f" {result.seconds:.0f} s in all: {'nothing damaged' if result.findings.clean else 'DAMAGED'}"
+    )
+    for line in [*result.findings.lines()[:20], *result.fallen]:
+        program.tell(f"    {line}")
+
+
+def _keep(found: Stage, result: Result) -> None:
+    """Keep the logs and the history of a round that went wrong."""
+    folder = KEPT / f"seed-{result.order.seed}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for log in found.platform.running.folder.glob("*.log"):
+        shutil.copy(log, folder)
+    said = {
+        "injuries": [asdict(planned) for planned in result.order.injuries],
+        "findings": result.findings.lines(),
+        "fallen": result.fallen,
+        "commands": [asdict(command) for command in result.history.commands],
+    }
+    (folder / "history.json").write_text(json.dumps(said, indent=1, default=str), encoding="utf-8")
+    program.tell(f"    its logs and history are in {folder.relative_to(Path.cwd())}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

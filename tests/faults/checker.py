@@ -1,0 +1,252 @@
+"""Checker: compares what was commanded with what took effect, and names each thing that went wrong.
+
+A command that was answered must have all its effects once; one that was refused none; one that nobody knows of all or
+none. It reads only data, so that its own tests can show it every kind of damage.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from itertools import pairwise
+from uuid import UUID
+
+from tests.faults.history import Command, History, Kind, Outcome
+from tests.faults.observed import Challenge, Copy, MailRow, Observed
+
+LONGEST_TEXT = timedelta(seconds=6)
+"""A text may be under way this long after the database was asked whether its code still counts."""
+
+
+class Damage(StrEnum):
+    """The classes of what can go wrong."""
+
+    LOST = "lost"
+    """A change that was acknowledged, or that stands in the database, lacks an effect."""
+    TWICE = "twice"
+    """One command or event had its effect more than once."""
+    GAP = "gap"
+    """An effect came before an earlier one of its key."""
+    INVERSION = "inversion"
+    """An effect came after a later one of its key."""
+    GHOST = "ghost"
+    """Something is known of a change that was never committed."""
+    ZOMBIE = "zombie"
+    """A committed change that nobody was told of."""
+    STUCK = "stuck"
+    """It is not lost, but it does not go on either."""
+    MAIL_LOST = "mail lost"
+    MAIL_TWICE = "mail twice"
+    """Two copies, though no death between the final dot and its answer explains them."""
+    MAIL_EXPIRED = "mail expired"
+    """A code was mailed that no longer counted."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a round is found guilty of: sentences with ids, by class."""
+
+    damages: dict[Damage, list[str]] = field(default_factory=lambda: defaultdict(list))
+    mails_doubled_by_a_death: int = 0
+
+    def note(self, damage: Damage, what: str) -> None:
+        self.damages[damage].append(what)
+
+    def count(self, *damages: Damage) -> int:
+        return sum(len(self.damages.get(damage, ())) for damage in damages)
+
+    @property
+    def clean(self) -> bool:
+        return not any(self.damages.values())
+
+    def lines(self) -> list[str]:
+        """Say each finding in a line."""
+        return [f"{damage}: {what}" for damage, found in self.damages.items() for what in found]
+
+
+def check(history: History, observed: Observed) -> Findings:
+    """Judge one round."""
+    findings = Findings()
+    _check_entries(history, observed, findings)
+    _check_events(observed, findings)
+    _check_effects(observed, findings)
+    _check_order(observed, findings)
+    _check_codes(history, observed, findings)
+    _check_mails(observed, findings)
+    _check_sessions(history, observed, findings)
+    return findings
+
+
+def _check_entries(history: History, observed: Observed, findings: Findings) -> None:
+    """Hold what the ledger wrote against what was commanded."""
+    written = Counter(entry.entry_id for entry in observed.entries)
+    commands = {command.subject: command for command in history.of(Kind.ENTRY)}
+    for entry_id, command in commands.items():
+        count = written[entry_id] if entry_id else 0
+        if command.outcome is Outcome.OK and count == 0:
+            findings.note(Damage.LOST, f"entry {entry_id} was acknowledged and is not in the ledger")
+        if command.outcome is Outcome.REFUSED and count:
+            findings.note(Damage.GHOST, f"entry {entry_id} was refused and is in the ledger")
+        if count > 1:
+            findings.note(Damage.TWICE, f"entry {entry_id} was written {count} times")
+    for entry_id in written.keys() - commands.keys():
+        findings.note(Damage.GHOST, f"entry {entry_id} was never commanded")
+
+
+def _check_events(observed: Observed, findings: Findings) -> None:
+    """Hold what was owed to the bus, and what is on it, against what was committed."""
+    events: dict[UUID, set[str]] = defaultdict(set)
+    for owed in observed.owed:
+        if owed.entry_id is not None:
+            events[owed.entry_id].add(owed.message_id)
+    committed = {entry.entry_id for entry in observed.entries}
+    for entry_id in committed:
+        _one_event(f"entry {entry_id}", events.get(entry_id, set()), findings)
+    for entry_id in events.keys() - committed:
+        findings.note(Damage.GHOST, f"an event tells of entry {entry_id}, which is not in the ledger")
+    for message_id in {record.message_id for record in observed.records} - observed.known_ids:
+        findings.note(Damage.GHOST, f"message {message_id} is on the bus and in no archive")
+
+
+def _one_event(what: str, message_ids: set[str], findings: Findings) -> None:
+    if not message_ids:
+        findings.note(Damage.ZOMBIE, f"{what} was committed, and no event tells of it")
+    if len(message_ids) > 1:
+        findings.note(Damage.TWICE, f"{what} is told of by {len(message_ids)} events")
+
+
+def _check_effects(observed: Observed, findings: Findings) -> None:
+    """Every event of an entry had its effect at the mirror once, and the counters agree."""
+    effects = Counter(effect.entry_id for effect in observed.effects)
+    waits = {owed.entry_id for owed in observed.owed if owed.message_id in observed.waiting}
+    for entry in observed.entries:
+        count = effects[entry.entry_id]
+        if count == 0:
+            damage = Damage.STUCK if entry.entry_id in waits else Damage.LOST
+            findings.note(damage, f"entry {entry.entry_id} has no effect")
+        if count > 1:
+            findings.note(Damage.TWICE, f"entry {entry.entry_id} had its effect {count} times")
+    for entry_id in effects.keys() - {entry.entry_id for entry in observed.entries}:
+        findings.note(Damage.GHOST, f"entry {entry_id} had an effect and is not in the ledger")
+    seen = Counter(effect.book_id for effect in observed.effects)
+    for book_id in seen.keys() | observed.totals.keys():
+        if (total := observed.totals.get(book_id, 0)) != seen[book_id]:
+            damage = Damage.TWICE if total > seen[book_id] else Damage.LOST
+            findings.note(damage, f"book {book_id} has {seen[book_id]} effects and its counter says {total}")
+
+
+def _check_order(observed: Observed, findings: Findings) -> None:
+    """The effects of one book are 1, 2, 3 …, whatever happened between them."""
+    highest: Counter[UUID] = Counter()
+    for effect in observed.effects:
+        before = highest[effect.book_id]
+        if effect.version > before + 1:
+            findings.note(Damage.GAP, f"book {effect.book_id}: {effect.version} came right after {before}")
+        if effect.version < before:
+            findings.note(Damage.INVERSION, f"book {effect.book_id}: {effect.version} came after {before}")
+        highest[effect.book_id] = max(before, effect.version)
+
+
+def _check_codes(history: History, observed: Observed, findings: Findings) -> None:
+    """Every code asked for is settled once, and an issued one is owed once."""
+    challenges = {challenge.id: challenge for challenge in observed.challenges}
+    commands = history.of(Kind.CODE)
+    for command in commands:
+        if command.outcome is Outcome.OK and command.subject not in challenges:
+            findings.note(Damage.LOST, f"challenge {command.subject} was acknowledged and is not there")
+    _check_counts("challenges", commands, Counter(c.address for c in observed.challenges), findings)
+    events: dict[str, set[str]] = defaultdict(set)
+    for owed in observed.owed:
+        if owed.type.startswith("auth.OtpRequested."):
+            events[owed.key].add(owed.message_id)
+    for challenge in observed.challenges:
+        _check_challenge(challenge, events.get(str(challenge.id), set()), findings)
+    for key in events.keys() - {str(challenge_id) for challenge_id in challenges}:
+        findings.note(Damage.GHOST, f"an event tells of challenge {key}, which is not there")
+
+
+def _check_challenge(challenge: Challenge, message_ids: set[str], findings: Findings) -> None:
+    if not challenge.settled:
+        findings.note(Damage.STUCK, f"challenge {challenge.id} was never settled")
+    elif not challenge.issued:
+        findings.note(Damage.LOST, f"challenge {challenge.id} was settled without a code")
+    else:
+        _one_event(f"challenge {challenge.id}", message_ids, findings)
+
+
+def _check_counts(what: str, commands: Iterable[Command], counts: Counter[str], findings: Findings) -> None:
+    """For each key, between the commands that were answered and those that may have taken effect."""
+    outcomes = Counter((command.key, command.outcome) for command in commands)
+    for key in counts.keys() | {key for key, _ in outcomes}:
+        sure, unsure = outcomes[key, Outcome.OK], outcomes[key, Outcome.UNKNOWN]
+        if counts[key] < sure:
+            findings.note(Damage.LOST, f"{key}: {sure} {what} were acknowledged and {counts[key]} are there")
+        if counts[key] > sure + unsure:
+            findings.note(Damage.TWICE, f"{key}: {counts[key]} {what} of {sure + unsure} commands")
+
+
+def _check_mails(observed: Observed, findings: Findings) -> None:
+    """Every event that wants a mail has one, which came once, unless it bounced or its code had expired."""
+    rows: dict[str, list[MailRow]] = defaultdict(list)
+    for mail in observed.mails:
+        rows[mail.wanted_by].append(mail)
+    for message_id in {owed.message_id for owed in observed.owed if owed.type.startswith("auth.OtpRequested.")}:
+        if not rows[message_id]:
+            damage = Damage.STUCK if message_id in observed.waiting else Damage.MAIL_LOST
+            findings.note(damage, f"message {message_id} wants a mail, and none is owed")
+        if len(rows[message_id]) > 1:
+            findings.note(
+                Damage.MAIL_TWICE, f"message {message_id} wants one mail, and {len(rows[message_id])} are owed"
+            )
+    copies: dict[UUID | None, list[Copy]] = defaultdict(list)
+    for copy in observed.copies:
+        copies[copy.mail_id].append(copy)
+    told = {owed.key for owed in observed.owed if owed.type.startswith("notifications.Mail")}
+    for mail in observed.mails:
+        _check_mail(mail, copies[mail.id], told=str(mail.id) in told, observed=observed, findings=findings)
+    for mail_id in copies.keys() - {mail.id for mail in observed.mails}:
+        findings.note(Damage.GHOST, f"mail {mail_id} came and is not owed")
+
+
+def _check_mail(mail: MailRow, copies: list[Copy], *, told: bool, observed: Observed, findings: Findings) -> None:
+    if mail.outcome is None:
+        findings.note(Damage.STUCK, f"mail {mail.id} was never settled")
+        return
+    if not told:
+        findings.note(Damage.ZOMBIE, f"mail {mail.id} was settled, and no event tells of it")
+    excused = {
+        "delivered": bool(copies),
+        "bounced": bool(_addresses(mail, observed) & observed.bouncing),
+        "given_up": mail.settled_at is not None and mail.settled_at >= mail.expires_at,
+    }
+    if not excused[mail.outcome]:
+        findings.note(Damage.MAIL_LOST, f"mail {mail.id} is noted as {mail.outcome}, and nothing bears that out")
+    for copy in copies:
+        if copy.received_at > mail.expires_at + LONGEST_TEXT:
+            findings.note(
+                Damage.MAIL_EXPIRED, f"mail {mail.id} came at {copy.received_at:%T}, expired {mail.expires_at:%T}"
+            )
+    for copy, next_copy in pairwise(sorted(copies, key=lambda copy: copy.received_at)):
+        if copy.excuses(next_copy):
+            findings.mails_doubled_by_a_death += 1
+        else:
+            findings.note(
+                Damage.MAIL_TWICE, f"mail {mail.id} came at {copy.received_at:%T} and {next_copy.received_at:%T}"
+            )
+
+
+def _addresses(mail: MailRow, observed: Observed) -> set[str]:
+    """Find whom a mail was for: its event's challenge names the address."""
+    keys = {owed.key for owed in observed.owed if owed.message_id == mail.wanted_by}
+    return {challenge.address for challenge in observed.challenges if str(challenge.id) in keys}
+
+
+def _check_sessions(history: History, observed: Observed, findings: Findings) -> None:
+    """A code is good for one session, however many tried it at the same time."""
+    commands = history.of(Kind.REDEMPTION)
+    _check_counts("sessions", commands, Counter(observed.sessions), findings)
+    used = Counter(command.subject for command in commands if command.outcome is Outcome.OK)
+    for challenge_id, count in used.items():
+        if count > 1:
+            findings.note(Damage.TWICE, f"challenge {challenge_id} was redeemed {count} times")

@@ -1,0 +1,195 @@
+"""Injuries: everything that is done to the platform while it works. Each ends healed; what it broke shows in the check."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import httpx2
+
+from tests.faults.history import Command, History, Kind, Outcome
+from tests.faults.keeper import Keeper
+from tests.faults.ledger import entries
+from tests.faults.stage import Stage
+
+FREEZE_SECONDS = 17.0
+"""Longer than the 15 s after which Postgres ends a silent relay's session, and than any consumer's session."""
+TERMINATE_SECONDS = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What an injury works on: `began` is the round's begin, `books` may get entries that nobody else adds."""
+
+    stage: Stage
+    chance: random.Random
+    history: History
+    began: datetime
+
+
+Injury = Callable[[Scene], Awaitable[None]]
+
+PLACES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    "api": ("ledger", "api", ("ledger.written", "ledger.owed", "ledger.committed")),
+    "auth api": ("auth", "api", ("codes.asked", "api.asked", "api.counted", "codes.used")),
+    "codes": ("auth", "worker", ("codes.issued",)),
+    "relay": ("ledger", "worker", ("relay.read", "relay.sent")),
+    "consumer": ("mirror", "worker", ("consumer.claimed", "mirror.copied", "consumer.handled", "consumer.committed")),
+    "retry": ("mirror", "worker", ("retry.counted",)),
+    "courier": ("notifications", "worker", ("courier.claimed", "courier.confirmed", "courier.sent")),
+    "mail consumer": ("notifications", "worker", ("consumer.claimed", "consumer.handled", "consumer.committed")),
+}
+"""Where each kind of process may die by its own hand: in the middle of a transaction, right before or after its commit."""
+
+
+def dying(kind: str) -> Injury:
+    """Make the injury of a SIGKILL at a named place."""
+    service, role, places = PLACES[kind]
+
+    async def die(scene: Scene) -> None:
+        keeper = scene.chance.choice(scene.stage.of(service, role))
+        await keeper.kill(next_place=f"{scene.chance.choice(places)}:{scene.chance.randint(1, 8)}")
+
+    return die
+
+
+async def kill_anything(scene: Scene) -> None:
+    """SIGKILL any process at any moment."""
+    await scene.chance.choice(list(scene.stage.keepers.values())).kill()
+
+
+async def cut_connections(scene: Scene) -> None:
+    """End every session of a service in Postgres."""
+    service = scene.chance.choice(["ledger", "mirror", "auth", "notifications"])
+    async with scene.stage.admin() as conn:
+        await conn.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1", f"{service}_app"
+        )
+
+
+async def restart_postgres(scene: Scene) -> None:
+    """Stop Postgres at once, in the middle of everything, and start it again."""
+    await scene.stage.restart_postgres()
+
+
+async def pause_kafka(scene: Scene) -> None:
+    """Freeze a broker for a few seconds."""
+    await scene.stage.pause_kafka(scene.chance.uniform(2, 5))
+
+
+async def crash_kafka(scene: Scene) -> None:
+    """SIGKILL a broker and start it again."""
+    await scene.stage.crash_kafka()
+
+
+async def cut_relay(scene: Scene) -> None:
+    """Take the lead from the relay that has it; the other one goes on."""
+    async with scene.stage.admin() as conn:
+        await conn.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'samband ledger relay' "
+            "and pid in (select pid from pg_locks where locktype = 'advisory' and granted)"
+        )
+
+
+async def freeze_relay(scene: Scene) -> None:
+    """Freeze the leading relay until another leads, and let it wake with its last batch still in hand."""
+    leader = await _leader(scene.stage)
+    async with leader.frozen():
+        await asyncio.sleep(FREEZE_SECONDS)
+
+
+async def freeze_consumer(scene: Scene) -> None:
+    """Freeze a consumer for longer than its session: its partitions go to the other, then it wakes."""
+    async with scene.chance.choice(scene.stage.of("mirror")).frozen():
+        await asyncio.sleep(scene.chance.uniform(3, 6))
+
+
+async def terminate(scene: Scene) -> None:
+    """End a process in order, in the middle of the load; it must leave by itself within 25 s (rel-R12)."""
+    await scene.chance.choice(list(scene.stage.keepers.values())).terminate(within=TERMINATE_SECONDS)
+
+
+async def rewind(scene: Scene) -> None:
+    """Send both readers back to the round's first record: everything comes again."""
+    stage = scene.stage
+    async with AsyncExitStack() as stack:
+        for keeper in stage.of("mirror"):
+            await stack.enter_async_context(keeper.away())
+        async with stage.admin() as conn:
+            await conn.execute("update mirror.consumer_positions set next_offset = greatest(0, next_offset - 100)")
+
+
+async def replay(scene: Scene) -> None:
+    """Have an operator send again all that the ledger published in this round."""
+    since = scene.began.astimezone(UTC).isoformat()
+    await scene.stage.platform.run("ledger", "outbox", "replay", "--since", since)
+
+
+async def commit_in_reverse(scene: Scene) -> None:
+    """Hold transactions open and commit them in the opposite order of their ids."""
+    async with AsyncExitStack() as held:
+        for _ in range(5):
+            wanted = entries.Wanted(uuid4(), uuid4())
+            command = scene.history.begin(Kind.ENTRY, str(wanted.book_id), wanted.entry_id)
+            await held.enter_async_context(_settled(command))
+            conn = await held.enter_async_context(scene.stage.ledger.transaction())
+            await entries.add(conn, wanted)
+        await asyncio.sleep(scene.chance.uniform(0.5, 3))
+
+
+@asynccontextmanager
+async def _settled(command: Command) -> AsyncIterator[None]:
+    """Note a command as done when the transaction inside has committed; an outage leaves it unknown."""
+    yield
+    command.settle(Outcome.OK)
+
+
+async def hold_lock(scene: Scene) -> None:
+    """Lock what the mirror writes for longer than it waits for a lock: an outage that is no message's fault."""
+    async with scene.stage.admin() as conn, conn.transaction():
+        await conn.execute("lock table mirror.totals in exclusive mode")
+        await asyncio.sleep(scene.chance.uniform(3, 5))
+
+
+async def expire_soon(scene: Scene) -> None:
+    """Let a few codes expire while their mails wait."""
+    async with scene.stage.admin() as conn:
+        await conn.execute(
+            "update notifications.mails set expires_at = now() + interval '300 milliseconds' where id in "
+            "(select id from notifications.mails where settled_at is null order by random() limit 3)"
+        )
+
+
+INJURIES: Mapping[str, Injury] = {
+    **{f"die: {kind}": dying(kind) for kind in PLACES},
+    "kill anything": kill_anything,
+    "cut connections": cut_connections,
+    "restart postgres": restart_postgres,
+    "pause kafka": pause_kafka,
+    "crash kafka": crash_kafka,
+    "cut relay": cut_relay,
+    "freeze relay": freeze_relay,
+    "freeze consumer": freeze_consumer,
+    "terminate": terminate,
+    "rewind": rewind,
+    "replay": replay,
+    "commit in reverse": commit_in_reverse,
+    "hold lock": hold_lock,
+    "expire soon": expire_soon,
+}
+
+
+async def _leader(stage: Stage) -> Keeper:
+    """Find the ledger's worker that leads; raises `LookupError` while there is none."""
+    async with httpx2.AsyncClient(timeout=5) as client:
+        for keeper in stage.of("ledger", "worker"):
+            try:
+                metrics = (await client.get(f"{keeper.url}/metrics")).text
+            except httpx2.TransportError:
+                continue
+            if 'samband_relay_leads{service="ledger"} 1.0' in metrics:
+                return keeper
+    raise LookupError("no relay leads just now")

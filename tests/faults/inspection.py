@@ -1,0 +1,171 @@
+"""Inspection: reads tables, topics and mailbox into what the checker judges, once all is quiet."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from tests.faults.commander import Cast
+from tests.faults.history import History, Kind
+from tests.faults.observed import Challenge, Effect, Entry, MailRow, Observed, Owed, Record
+from tests.faults.stage import TOPICS, Stage
+
+if TYPE_CHECKING:
+    Admin = asyncpg.Connection[asyncpg.Record]
+else:
+    Admin = asyncpg.Connection
+
+Offsets = Mapping[TopicPartition, int]
+SERVICES = ("auth", "notifications", "ledger", "mirror")
+PUBLISHING = ("auth", "notifications", "ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Which part of the run is looked at: since when, and from which offsets on."""
+
+    began: datetime
+    offsets: Offsets
+
+
+async def begin(stage: Stage) -> Round:
+    """Note where a round begins."""
+    async with stage.admin() as conn:
+        began = await conn.fetchval("select clock_timestamp()")
+    return Round(began, await _ends(stage))
+
+
+WAITING = " union all ".join(
+    f"select '{service} outbox ' || type as what, message_id::text as id from {service}.outbox "  # noqa: S608 -- our names.
+    f"union all select '{service} dead letter ' || coalesce(type, ''), message_id from {service}.dead_letters"
+    for service in SERVICES
+)
+UNSETTLED = """
+select 'unsettled mail', message_id from notifications.mails where settled_at is null
+union all select 'unsettled challenge', id::text from auth.challenges where settled_at is null"""
+
+
+async def waiting(conn: Admin) -> dict[str, str]:
+    """Give what still waits somewhere, by message id, with where that is."""
+    return {row[1]: row[0] for row in await conn.fetch(f"{WAITING} union all {UNSETTLED}")}
+
+
+async def unread(stage: Stage) -> int:
+    """Count the records that the readers have not handled yet, by their own positions."""
+    ends = await _ends(stage)
+    prefix = stage.platform.topic_prefix
+    async with stage.admin() as conn:
+        rows = await conn.fetch(
+            "select topic, partition, next_offset from mirror.consumer_positions union all "
+            "select topic, partition, next_offset from notifications.consumer_positions"
+        )
+    reached = {TopicPartition(prefix + row[0], row[1]): row[2] for row in rows}
+    read = {prefix + name for name in ("ledger.entries.v1", "auth.codes.v1", "auth.accounts.v1")}
+    return sum(end - reached.get(place, 0) for place, end in ends.items() if place.topic in read)
+
+
+async def inspect(stage: Stage, cast: Cast, history: History, since: Round) -> Observed:
+    """Read all that the round did; what others did is left out."""
+    observed = Observed()
+    observed.records = await _records(stage, since.offsets)
+    async with stage.admin() as conn:
+        observed.waiting = set(await waiting(conn))
+        await _read_ledger(conn, history, observed)
+        await _read_people(conn, cast, observed)
+        ids = list({UUID(record.message_id) for record in observed.records})
+        for service in PUBLISHING:
+            rows = await conn.fetch(KNOWN.format(service=service), ids)
+            observed.known_ids |= {str(row[0]) for row in rows}
+    observed.copies = stage.post.copies(cast.addresses)
+    observed.bouncing = {address for address in cast.addresses if address.startswith("bounces")}
+    return observed
+
+
+KNOWN = """
+select message_id from {service}.outbox where message_id = any($1)
+union select message_id from {service}.outbox_published where message_id = any($1)"""
+OWED = """
+select message_id, type, key, payload from {service}.outbox where key = any($1)
+union all select message_id, type, key, payload from {service}.outbox_published where key = any($1)"""
+ENTRIES = "select book_id, version, entry_id from ledger.entries where book_id = any($1) order by id"
+EFFECTS = "select book_id, version, entry_id, event_id from mirror.effects where book_id = any($1) order by id"
+TOTALS = "select book_id, entries from mirror.totals where book_id = any($1)"
+CHALLENGES = """
+select id, address, settled_at is not null, code_digest is not null from auth.challenges where address = any($1)"""
+SESSIONS = """
+select a.address, count(*) from auth.sessions s join auth.accounts a on a.id = s.account_id
+where a.address = any($1) group by a.address"""
+MAILS = """
+select id, message_id, outcome, expires_at, settled_at from notifications.mails where message_id = any($1)"""
+
+
+async def _read_ledger(conn: Admin, history: History, observed: Observed) -> None:
+    books = list({UUID(command.key) for command in history.of(Kind.ENTRY)})
+    observed.entries = [Entry(*row) for row in await conn.fetch(ENTRIES, books)]
+    observed.effects = [Effect(*row) for row in await conn.fetch(EFFECTS, books)]
+    observed.totals = {row[0]: row[1] for row in await conn.fetch(TOTALS, books)}
+    observed.owed += await _owed(conn, "ledger", [str(book) for book in books])
+
+
+async def _read_people(conn: Admin, cast: Cast, observed: Observed) -> None:
+    addresses = list(cast.addresses)
+    observed.challenges = [Challenge(*row) for row in await conn.fetch(CHALLENGES, addresses)]
+    observed.sessions = {row[0]: row[1] for row in await conn.fetch(SESSIONS, addresses)}
+    codes = await _owed(conn, "auth", [str(challenge.id) for challenge in observed.challenges])
+    observed.mails = [MailRow(*row) for row in await conn.fetch(MAILS, list({owed.message_id for owed in codes}))]
+    observed.owed += codes
+    observed.owed += await _owed(conn, "notifications", [str(mail.id) for mail in observed.mails])
+
+
+async def _owed(conn: Admin, service: str, keys: list[str]) -> list[Owed]:
+    rows = await conn.fetch(OWED.format(service=service), keys)
+    return [Owed(str(row[0]), row[1], row[2], _entry_id(row[3])) for row in rows]
+
+
+def _entry_id(payload: bytes | None) -> UUID | None:
+    """Read which entry an event tells of; those with secrets keep no value."""
+    named = json.loads(payload).get("entry_id") if payload else None
+    return UUID(named) if named else None
+
+
+async def _records(stage: Stage, offsets: Offsets) -> list[Record]:
+    """Read every topic from the round's begin to its present end."""
+    ends = await _ends(stage)
+    left = {place: end for place, end in ends.items() if end > offsets.get(place, 0)}
+    consumer = AIOKafkaConsumer(bootstrap_servers=stage.broker.bootstrap, enable_auto_commit=False)
+    await consumer.start()
+    records: list[Record] = []
+    try:
+        consumer.assign(list(left))
+        for place in left:
+            consumer.seek(place, offsets.get(place, 0))
+        while left:
+            for place, batch in (await consumer.getmany(timeout_ms=500)).items():
+                for record in batch:
+                    headers = dict(record.headers)
+                    records.append(Record(place.topic, headers["ce_id"].decode(), headers["ce_type"].decode()))
+                if batch[-1].offset + 1 >= ends[place]:
+                    left.pop(place, None)
+    finally:
+        await consumer.stop()
+    return records
+
+
+async def _ends(stage: Stage) -> dict[TopicPartition, int]:
+    places = [
+        TopicPartition(stage.platform.topic_prefix + topic.name, partition)
+        for topic in TOPICS
+        for partition in range(topic.partitions)
+    ]
+    consumer = AIOKafkaConsumer(bootstrap_servers=stage.broker.bootstrap, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
+    finally:
+        await consumer.stop()
+    return ends

@@ -1,0 +1,106 @@
+"""Observed: what took effect in one round, as tables, topics and mailbox show it when all is quiet."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the ledger."""
+
+    book_id: UUID
+    version: int
+    entry_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an event did at the mirror."""
+
+    book_id: UUID
+    version: int
+    entry_id: UUID
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A row of an outbox or of its archive; `entry_id` where the event tells of an entry."""
+
+    message_id: str
+    type: str
+    key: str
+    entry_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record on the bus."""
+
+    topic: str
+    message_id: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A code that was asked for; `issued` when a code was made for it."""
+
+    id: UUID
+    address: str
+    settled: bool
+    issued: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MailRow:
+    """A mail that notifications owes; `outcome` is None until it is settled. `wanted_by` is the event's id."""
+
+    id: UUID
+    wanted_by: str
+    outcome: str | None
+    expires_at: datetime
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A mail as the mail server took it. `followed` says whether its connection brought anything after the final dot."""
+
+    mail_id: UUID | None
+    to: str
+    received_at: datetime
+    followed: bool = True
+    ended_at: datetime | None = None
+    """When its connection ended."""
+
+    def excuses(self, next_copy: "Copy") -> bool:
+        """Tell whether the sender died, or was cut off, before it could act on the answer, and only then came again."""
+        return not self.followed and self.ended_at is not None and self.ended_at <= next_copy.received_at
+
+
+@dataclass(slots=True)
+class Observed:
+    """All of it. `effects` are in the order in which they happened; `owed` holds the archive and what still waits."""
+
+    entries: list[Entry] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    totals: dict[UUID, int] = field(default_factory=dict)
+    owed: list[Owed] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    known_ids: set[str] = field(default_factory=set)
+    """Of the records' ids, those that some outbox or archive has."""
+    waiting: set[str] = field(default_factory=set)
+    """Ids of messages that still stand in an outbox or among the dead letters."""
+    challenges: list[Challenge] = field(default_factory=list)
+    sessions: dict[str, int] = field(default_factory=dict)
+    mails: list[MailRow] = field(default_factory=list)
+    copies: list[Copy] = field(default_factory=list)
+    bouncing: set[str] = field(default_factory=set)
+    """Addresses that the mail server refuses for good."""
+
+    @property
+    def duplicates(self) -> int:
+        """How many records came that had come before."""
+        return len(self.records) - len({record.message_id for record in self.records})

@@ -1,0 +1,63 @@
+"""Report: what all rounds of a run cost, in lines that people and machines read."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tests.faults.checker import Damage
+from tests.faults.round import Result
+
+
+@dataclass(slots=True)
+class Sum:
+    """Rounds, added up."""
+
+    commands: int = 0
+    seeds: int = 0
+    duplicates: int = 0
+    deaths: int = 0
+    doubled_by_a_death: int = 0
+    fallen: int = 0
+    slowest_recovery: float = 0.0
+    damages: Counter[Damage] = field(default_factory=Counter)
+
+    def add(self, result: Result) -> None:
+        self.commands += len(result.history.commands)
+        self.seeds += 1
+        self.duplicates += result.duplicates
+        self.deaths += result.deaths
+        self.fallen += len(result.fallen)
+        self.doubled_by_a_death += result.findings.mails_doubled_by_a_death
+        self.slowest_recovery = max(self.slowest_recovery, result.recovered)
+        for damage, found in result.findings.damages.items():
+            self.damages[damage] += len(found)
+
+    def lines(self) -> list[str]:
+        """Give the closing lines; the last one names every class of damage."""
+        of = self.damages
+        counts = {
+            "commands": self.commands,
+            "seeds": self.seeds,
+            "lost": of[Damage.LOST],
+            "twice": of[Damage.TWICE],
+            "disordered": of[Damage.GAP] + of[Damage.INVERSION],
+            "ghosts": of[Damage.GHOST],
+            "zombies": of[Damage.ZOMBIE],
+            "stuck": of[Damage.STUCK],
+            "mails lost": of[Damage.MAIL_LOST],
+            "mails twice": of[Damage.MAIL_TWICE],
+        }
+        return [
+            f"mails doubled by a death between the final dot and its answer: {self.doubled_by_a_death}",
+            f"mails with an expired code: {of[Damage.MAIL_EXPIRED]}",
+            f"deaths: {self.deaths}",
+            f"processes fallen by themselves: {self.fallen}",
+            f"duplicates delivered: {self.duplicates}",
+            f"slowest recovery: {self.slowest_recovery:.1f} s",
+            ", ".join(f"{name} {count}" for name, count in counts.items()),
+        ]
+
+    def exit_code(self, *, least_duplicates: int) -> int:
+        """Give 0 when all is well, 1 after damage or a process that fell, 2 when too little was delivered twice."""
+        if sum(self.damages.values()) or self.fallen:
+            return 1
+        return 2 if self.duplicates < least_duplicates else 0

@@ -1,0 +1,149 @@
+"""Round: commands under faults, then quiet, then judgement."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+import httpx2
+import structlog
+
+from chassis.postgres import is_outage
+from deploy.local.journey import Person
+from tests.faults import inspection
+from tests.faults.checker import Damage, Findings, check
+from tests.faults.commander import Cast, Commander
+from tests.faults.history import History
+from tests.faults.injuries import INJURIES, Scene
+from tests.faults.post import BOUNCING
+from tests.faults.schedule import Planned
+from tests.faults.stage import Stage
+
+log = structlog.get_logger()
+
+QUIET_SECONDS = 60.0
+"""The most that may pass between the last fault's end and quiet: 60 s after a failover, 30 s else (rel-R7)."""
+TRY_AGAIN_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a round is to be: `pace` is in commands a second, `codes` of the commands are codes asked for."""
+
+    seed: int
+    commands: int
+    codes: int
+    pace: float
+    injuries: Sequence[Planned]
+    misbehaving_mail: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a round. `recovered` is the seconds from the last fault's end to quiet."""
+
+    order: Order
+    history: History
+    findings: Findings
+    duplicates: int
+    deaths: int
+    fallen: list[str]
+    recovered: float
+    seconds: float
+
+
+async def play(stage: Stage, order: Order) -> Result:
+    """Give the commands while the injuries happen, heal, wait until all is quiet, and judge."""
+    started = time.monotonic()
+    chance = random.Random(order.seed)
+    history = History()
+    before = len(stage.deaths())
+    since = await inspection.begin(stage)
+    async with _cast(stage, order) as cast:
+        stage.post.chance = random.Random(order.seed) if order.misbehaving_mail else None
+        await _set_mood(stage, stumbling=True)
+        commander = Commander(stage, cast, history, chance, cast.people[0].client, pace=order.pace)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(commander.give(order.commands - order.codes, order.codes))
+            for planned in order.injuries:
+                group.create_task(_injure(stage, planned, history, since.began))
+        recovered = await _recover(stage)
+        observed = await inspection.inspect(stage, cast, history, since)
+    findings = check(history, observed)
+    if recovered is None:
+        findings.note(Damage.STUCK, f"not quiet {QUIET_SECONDS:g} s after the last fault")
+    deaths = stage.deaths()[before:]
+    return Result(
+        order,
+        history,
+        findings,
+        observed.duplicates,
+        len(deaths),
+        [f"{death.unit} ended with {death.code} at {death.at:%T}" for death in deaths if not death.meant],
+        QUIET_SECONDS if recovered is None else recovered,
+        time.monotonic() - started,
+    )
+
+
+@asynccontextmanager
+async def _cast(stage: Stage, order: Order) -> AsyncIterator[Cast]:
+    """Make the round's books and people; each person is a browser of its own."""
+    name = f"s{order.seed}-{uuid4().hex[:6]}"
+    addresses = [f"person{n}-{name}@eksempel.example" for n in range(30)]
+    addresses += [f"{BOUNCING}{n}-{name}@eksempel.example" for n in range(2)]
+    redeeming = [f"redeemer{n}-{name}@eksempel.example" for n in range(min(12, order.codes // 4))]
+    books, closed = [uuid4() for _ in range(25)], [uuid4() for _ in range(2)]
+    async with stage.admin() as conn:
+        await conn.executemany("insert into ledger.books (id, closed) values ($1, true)", [(book,) for book in closed])
+    await stage.platform.run("auth", "accounts", "add", *addresses, *redeeming)
+    url = stage.keeper("auth", "api").url
+    async with httpx2.AsyncClient(base_url=url, timeout=15, limits=httpx2.Limits(max_connections=60)) as client:
+        people, redeemers = ([Person(address, client) for address in some] for some in (addresses, redeeming))
+        for person in (*people, *redeemers):
+            (await person.show_codes()).raise_for_status()
+        yield Cast(books, closed, people, redeemers)
+
+
+async def _injure(stage: Stage, planned: Planned, history: History, began: datetime) -> None:
+    """Do an injury at its time; where another one is in its way, try again until it can be done."""
+    await asyncio.sleep(planned.at)
+    scene = Scene(stage, random.Random(planned.draw), history, began)
+    until = time.monotonic() + TRY_AGAIN_SECONDS
+    while True:
+        try:
+            await INJURIES[planned.injury](scene)
+        except Exception as error:
+            if not (is_outage(error) or isinstance(error, LookupError)) or time.monotonic() > until:
+                raise
+            log.info("injury_waits", injury=planned.injury, error=type(error).__name__)
+            await asyncio.sleep(0.3)
+        else:
+            return
+
+
+async def _set_mood(stage: Stage, *, stumbling: bool) -> None:
+    async with stage.admin() as conn:
+        await conn.execute("update mirror.moods set stumbling = $1", stumbling)
+        if not stumbling:  # The code is mended: an operator lets what was parked be tried again.
+            await conn.execute("update mirror.dead_letters set parked_at = null, attempts = 0, next_attempt_at = now()")
+
+
+async def _recover(stage: Stage) -> float | None:
+    """Heal, and wait until nothing waits anywhere; gives the seconds it took, or None when quiet did not come."""
+    began = time.monotonic()
+    stage.post.chance = None
+    await stage.all_ready()
+    await _set_mood(stage, stumbling=False)
+    async with stage.admin() as conn:
+        while (passed := time.monotonic() - began) < QUIET_SECONDS:
+            if not await inspection.waiting(conn) and not await inspection.unread(stage):
+                return passed
+            await conn.execute(
+                "update mirror.dead_letters set next_attempt_at = now() where parked_at is null and next_attempt_at > now()"
+            )
+            await asyncio.sleep(0.25)
+    return None

@@ -1,0 +1,55 @@
+"""Schedule: which injury comes when, decided by the seed alone."""
+
+import random
+from dataclasses import dataclass
+
+# How many of each a round of full length has; those of a group may fall on the same moment.
+SHARES: tuple[tuple[str, int], ...] = (
+    ("die: courier", 6),
+    ("die: mail consumer", 3),
+    ("die: codes", 1),
+    ("die: auth api", 1),
+    ("die: api", 2),
+    ("die: relay", 3),
+    ("die: consumer", 3),
+    ("die: retry", 1),
+    ("kill anything", 2),
+    ("cut connections", 2),
+    ("restart postgres", 1),
+    ("pause kafka", 1),
+    ("crash kafka", 1),
+    ("cut relay", 1),
+    ("freeze relay", 1),
+    ("freeze consumer", 1),
+    ("terminate", 2),
+    ("rewind", 1),
+    ("replay", 1),
+    ("commit in reverse", 4),
+    ("hold lock", 1),
+    ("expire soon", 3),
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Planned:
+    """An injury, so many seconds after the round's begin. `draw` seeds what it chooses."""
+
+    at: float
+    injury: str
+    draw: int
+
+
+def plan(seed: int, seconds: float) -> list[Planned]:
+    """Give a round's injuries in order of time; the same seed gives the same plan.
+
+    A tenth of the time at the begin is left alone, so that there is work to hurt. A third of the injuries come at the
+    very moment of another one.
+    """
+    chance = random.Random(seed)
+    planned: list[Planned] = []
+    for injury, count in SHARES:
+        for _ in range(count):
+            together = planned and chance.random() < 1 / 3
+            at = chance.choice(planned).at if together else chance.uniform(seconds / 10, seconds)
+            planned.append(Planned(round(at, 3), injury, chance.getrandbits(32)))
+    return sorted(planned)

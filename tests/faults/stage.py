@@ -1,0 +1,174 @@
+"""Stage: the whole platform on servers of its own, that can be hurt while it runs."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import asyncpg
+
+from chassis.postgres import Database, Identity, open_database
+from chassis.sealing import Keyring
+from contracts.topics import ALL
+from deploy.local import kafka_jars, postgres
+from deploy.local.kafka import Node
+from deploy.local.platform import Platform, platform
+from deploy.local.stack import Running
+from tests.faults.keeper import Death, Keeper, Unit
+from tests.faults.ledger.messages import ENTRIES
+from tests.faults.post import Post
+
+OTHERS = {"ledger": "tests.faults.ledger", "mirror": "tests.faults.mirror"}
+UNITS = tuple(
+    Unit(*name.split())
+    for name in (
+        "auth api",
+        "auth worker",
+        "notifications worker",
+        "notifications worker-2",
+        "ledger api",
+        "ledger api-2",
+        "ledger worker",
+        "ledger worker-2",
+        "mirror worker",
+        "mirror worker-2",
+    )
+)
+SETTINGS = {
+    "SAMBAND_CODES_PER_QUARTER": "100000",
+    "SAMBAND_TRIES_PER_QUARTER": "10",
+    "SAMBAND_SOURCE_LIMIT": "1000000",
+    "SAMBAND_POOL_SIZE": "6",
+}
+TOPICS = (*ALL, ENTRIES)
+
+
+class Broker(Protocol):
+    """A Kafka that can be hurt: one node, or several."""
+
+    @property
+    def bootstrap(self) -> str: ...
+    async def pause(self, seconds: float) -> None: ...
+    async def crash(self) -> None:
+        """Kill a node and start it again."""
+
+
+@dataclass(slots=True)
+class Single:
+    """One node; while it is away, Kafka is away."""
+
+    node: Node
+
+    @property
+    def bootstrap(self) -> str:
+        return self.node.bootstrap
+
+    async def pause(self, seconds: float) -> None:
+        async with self.node.process.frozen():
+            await asyncio.sleep(seconds)
+
+    async def crash(self) -> None:
+        self.node.process.kill()
+        await self.node.process.wait()
+        await self.node.start()
+
+
+@dataclass(slots=True)
+class Stage:
+    """What the suite plays on."""
+
+    platform: Platform
+    post: Post
+    server: postgres.Server
+    broker: Broker
+    ledger: Database
+    keepers: dict[Unit, Keeper] = field(default_factory=dict)
+    servers: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a server is hurt: what is down cannot be hurt again."""
+
+    async def restart_postgres(self) -> None:
+        """Stop Postgres at once, as if its process had crashed, and start it again."""
+        async with self.servers:
+            self.server.process.signal(signal.SIGQUIT)
+            await self.server.process.wait()
+            await self.server.start()
+
+    async def pause_kafka(self, seconds: float) -> None:
+        async with self.servers:
+            await self.broker.pause(seconds)
+
+    async def crash_kafka(self) -> None:
+        async with self.servers:
+            await self.broker.crash()
+
+    def keeper(self, service: str, role: str) -> Keeper:
+        return self.keepers[Unit(service, role)]
+
+    def of(self, service: str, role: str | None = None) -> list[Keeper]:
+        """Give the keepers of a service, or of one role of it."""
+        return [
+            keeper
+            for unit, keeper in self.keepers.items()
+            if unit.service == service and (role is None or unit.role.partition("-")[0] == role)
+        ]
+
+    def deaths(self) -> list[Death]:
+        return [death for keeper in self.keepers.values() for death in keeper.deaths]
+
+    async def all_ready(self, *, within: float = 60) -> None:
+        await asyncio.gather(*(keeper.ready(within=within) for keeper in self.keepers.values()))
+
+    @asynccontextmanager
+    async def admin(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """Open a superuser's connection to the run's database."""
+        conn = await asyncpg.connect(self.platform.admin, timeout=20)
+        try:
+            yield conn
+        finally:
+            await conn.close()
+
+
+@asynccontextmanager
+async def stage(folder: Path, broker: Broker, *, tell: Callable[[str], None] = lambda _: None) -> AsyncIterator[Stage]:
+    """Start everything and wait until all of it is ready; stop it in order at the end."""
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(postgres.Server(folder / "postgres"))
+        post = await stack.enter_async_context(Post())
+        running = Running(folder, server.url, broker.bootstrap)
+        tell("servers are up")
+        made = await stack.enter_async_context(
+            platform(running, smtp_port=post.smtp_port, settings=SETTINGS, others=OTHERS, topics=TOPICS)
+        )
+        environment = made.environments["ledger"]
+        keyring = Keyring.load(
+            "ledger", Path(environment["SAMBAND_PUBLIC_KEYS"]), Path(environment["SAMBAND_PRIVATE_KEYS"])
+        )
+        ledger = await stack.enter_async_context(
+            open_database(environment["SAMBAND_DATABASE_URL"], Identity("ledger", keyring), size=10, role="suite")
+        )
+        found = Stage(made, post, server, broker, ledger)
+        for unit in UNITS:
+            found.keepers[unit] = Keeper(made, unit)
+        tasks = [asyncio.create_task(keeper.run(), name=str(unit)) for unit, keeper in found.keepers.items()]
+        stack.push_async_callback(_end, found, tasks)
+        await found.all_ready()
+        tell(f"{len(UNITS)} processes are ready")
+        yield found
+
+
+async def _end(found: Stage, tasks: list["asyncio.Task[None]"]) -> None:
+    for keeper in found.keepers.values():
+        keeper.stop()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def single_broker(folder: Path) -> AsyncIterator[Single]:
+    """Start one node on the machine's Java."""
+    async with Node(folder / "kafka", java=await kafka_jars.java(), jars=await kafka_jars.jars(lambda _: None)) as node:
+        yield Single(node)
