@@ -17,6 +17,7 @@ from chassis import logging
 from deploy.local import program
 from deploy.local.folders import CHECKOUT, own_folder
 from tests.faults.history import Outcome
+from tests.faults.injuries import INJURIES
 from tests.faults.report import Sum
 from tests.faults.round import Order, Result, play
 from tests.faults.schedule import plan
@@ -41,6 +42,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=20, help="how many seeds, from --first on (default 20)")
     parser.add_argument("--first", type=int, default=1, help="the first seed (default 1)")
     parser.add_argument("--commands", type=int, default=2_000, help="commands a seed (default 2000)")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        choices=sorted(INJURIES),
+        help="play this fault alone, once; may be repeated",
+    )
     parser.add_argument("--pace", type=float, default=50.0, help="commands a second that are aimed at (default 50)")
     return parser
 
@@ -52,7 +60,7 @@ async def _run(given: argparse.Namespace) -> int:
         for seed in seeds:
             seconds = given.commands / given.pace
             codes = round(given.commands * CODES)
-            result = await play(found, Order(seed, given.commands, codes, given.pace, plan(seed, seconds)))
+            result = await play(found, Order(seed, given.commands, codes, given.pace, plan(seed, seconds, given.only)))
             total.add(result)
             _tell(result)
             if not result.findings.clean or result.fallen:

@@ -1,9 +1,11 @@
 """Schedule: which injury comes when, decided by the seed alone."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-# How many of each a round of full length has; those of a group may fall on the same moment.
+TOGETHER = 1 / 3
+# How many of each a full round has.
 SHARES: tuple[tuple[str, int], ...] = (
     ("die: courier", 6),
     ("die: mail consumer", 3),
@@ -39,17 +41,17 @@ class Planned:
     draw: int
 
 
-def plan(seed: int, seconds: float) -> list[Planned]:
-    """Give a round's injuries in order of time; the same seed gives the same plan.
+def plan(seed: int, seconds: float, only: Sequence[str] = ()) -> list[Planned]:
+    """Give a round's injuries in order of time; the same seed gives the same plan. `only` names some, one of each.
 
     A tenth of the time at the begin is left alone, so that there is work to hurt. A third of the injuries come at the
     very moment of another one.
     """
     chance = random.Random(seed)
     planned: list[Planned] = []
-    for injury, count in SHARES:
+    for injury, count in [(injury, 1) for injury in only] or SHARES:
         for _ in range(count):
-            together = planned and chance.random() < 1 / 3
-            at = chance.choice(planned).at if together else chance.uniform(seconds / 10, seconds)
+            together = planned and chance.random() < TOGETHER
+            at = chance.choice(planned).at if together else chance.uniform(seconds / 10, seconds * 9 / 10)
             planned.append(Planned(round(at, 3), injury, chance.getrandbits(32)))
     return sorted(planned)
