@@ -17,6 +17,8 @@ from chassis.loop import backoff
 log = structlog.get_logger()
 
 APART = 0.001
+CONNECTION_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a connection of one's own may raise; the last one when the server's good-bye comes in the middle of a command."""
 
 
 class Bell:
@@ -49,7 +51,7 @@ class Bell:
         while True:
             try:
                 await self._serve()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except CONNECTION_ERRORS as error:
                 self._failures += 1
                 log.warning("bell_lost", schema=self._schema, error=type(error).__name__)
                 await asyncio.sleep(backoff(self._failures))

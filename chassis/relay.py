@@ -19,6 +19,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from chassis import outbox, telemetry
+from chassis.bell import CONNECTION_ERRORS
 from chassis.failpoints import reach
 from chassis.kafka import NoTopic, Outcome, Sender
 from chassis.loop import backoff
@@ -112,7 +113,7 @@ class Relay:
                 async with self.leadership() as conn:
                     failures = 0
                     await self._lead(conn)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except CONNECTION_ERRORS as error:
                 failures += 1
                 log.warning("relay_lost_postgres", service=self._service, error=type(error).__name__)
                 await self._rest(backoff(failures))
@@ -325,5 +326,5 @@ class Relay:
 async def _close(conn: "Connection") -> None:
     try:
         await conn.close(timeout=2)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except CONNECTION_ERRORS:
         conn.terminate()

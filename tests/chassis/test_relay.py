@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -216,6 +217,24 @@ async def test_one_of_two_leads_and_the_other_takes_over_when_its_connection_is_
         await owe(database, 1)
         assert numbers(await stranger.take(reader, 1)) == [1]
         assert await owner.fetchval(leaders) != first
+
+
+async def test_a_connection_that_ends_in_the_middle_of_a_command_is_replaced(
+    database: Database, bus: Bus, make_relay: MakeRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's good-bye may find the client between two states; what it then raises is a failure of its own."""
+    cycle, broken = outbox.cycle, iter([asyncpg.InternalClientError("cannot switch to state 12")])
+
+    async def break_once(*args: Any, **kwargs: Any) -> list[outbox.Owed]:
+        if (error := next(broken, None)) is not None:
+            raise error
+        return await cycle(*args, **kwargs)
+
+    monkeypatch.setattr(outbox, "cycle", break_once)
+    async with running(make_relay()), stranger.reading(bus.bootstrap, bus.prefix + ACCOUNTS.name) as reader:
+        await owe(database, 1)
+        assert numbers(await stranger.take(reader, 1)) == [1]
+    assert next(broken, None) is None
 
 
 async def test_the_server_ends_the_session_of_a_leader_that_is_frozen(make_relay: MakeRelay) -> None:
