@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +20,7 @@ from deploy.local.kafka_jars import ADDRESS, NODE_FILES
 from deploy.local.ports import LOOPBACK, free_port, listens
 from deploy.local.topics import Topic, create_topics
 
-__all__ = ["ADDRESS", "Node", "Topic", "create_topics", "provide"]
+__all__ = ["ADDRESS", "Node", "Quorum", "Seat", "Topic", "create_topics", "provide"]
 
 
 @asynccontextmanager
@@ -37,20 +38,79 @@ async def provide(folder: Path, *, progress: Callable[[str], None] = lambda _: N
         yield node.bootstrap
 
 
-class Node:
-    """A broker with a folder and ports of its own; it can be stopped, killed and started again on the same data."""
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A node's place in its cluster: its number, from 1 on, and its ports."""
 
-    def __init__(self, folder: Path, *, java: Path, jars: Path) -> None:
+    number: int
+    port: int
+    controller_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """The nodes of a cluster, each broker and controller at once; one alone is the smallest."""
+
+    cluster_id: str
+    seats: tuple[Seat, ...]
+
+    @classmethod
+    def of(cls, size: int) -> Self:
+        """Draw an id and free ports for so many nodes."""
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        ports: set[int] = set()
+        while len(ports) < 2 * size:
+            ports.add(free_port())
+        return cls(cluster_id, tuple(Seat(number, ports.pop(), ports.pop()) for number in range(1, size + 1)))
+
+    def settings(self, seat: Seat) -> dict[str, str]:
+        """Give what one node must know: of three, two have to hold a record before it is acknowledged."""
+        replicas = min(3, len(self.seats))
+        of_each_kind = {
+            "default.replication.factor": replicas,
+            "min.insync.replicas": replicas // 2 + 1,
+            "offsets.topic.replication.factor": replicas,
+            "offsets.topic.num.partitions": replicas,
+            "transaction.state.log.replication.factor": replicas,
+            "transaction.state.log.min.isr": replicas // 2 + 1,
+            "share.coordinator.state.topic.replication.factor": replicas,
+            "share.coordinator.state.topic.min.isr": replicas // 2 + 1,
+        }
+        broker = f"PLAINTEXT://{LOOPBACK}:{seat.port}"
+        return {
+            "node.id": str(seat.number),
+            "listeners": f"{broker},CONTROLLER://{LOOPBACK}:{seat.controller_port}",
+            "advertised.listeners": broker,
+            "controller.quorum.voters": ",".join(
+                f"{other.number}@{LOOPBACK}:{other.controller_port}" for other in self.seats
+            ),
+            **{name: str(count) for name, count in of_each_kind.items()},
+        }
+
+
+class Node:
+    """A broker with a folder and ports of its own; it can be stopped, killed and started again on the same data.
+
+    It is a cluster by itself, unless it is given a seat in a larger one.
+    """
+
+    def __init__(
+        self, folder: Path, *, java: Path, jars: Path, quorum: Quorum | None = None, seat: Seat | None = None
+    ) -> None:
         self._folder = folder
         self._java = java
         self._jars = jars
-        self._port = free_port()
-        self._controller_port = free_port()
+        self._quorum = quorum or Quorum.of(1)
+        self.seat = seat or self._quorum.seats[0]
         self._process: processes.Process | None = None
 
     @property
     def bootstrap(self) -> str:
-        return f"{LOOPBACK}:{self._port}"
+        return f"{LOOPBACK}:{self.seat.port}"
+
+    @property
+    def data(self) -> Path:
+        return self._folder / "data"
 
     @property
     def process(self) -> processes.Process:
@@ -80,25 +140,24 @@ class Node:
         if self._process is not None:
             await self._process.stop()
 
+    async def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            await self._process.wait()
+
     @property
     def _settings(self) -> Path:
         return self._folder / "server.properties"
 
     async def _format(self) -> None:
         self._folder.mkdir(mode=0o700)
-        listeners = f"PLAINTEXT://{self.bootstrap},CONTROLLER://{LOOPBACK}:{self._controller_port}"
-        own = [
-            f"listeners={listeners}",
-            f"advertised.listeners=PLAINTEXT://{self.bootstrap}",
-            f"controller.quorum.voters=1@{LOOPBACK}:{self._controller_port}",
-            f"log.dirs={self._folder / 'data'}",
-        ]
+        settings = {**self._quorum.settings(self.seat), "log.dirs": str(self.data)}
+        own = [f"{name}={value}" for name, value in settings.items()]
         draft = self._folder / "draft.properties"
         draft.write_text((NODE_FILES / "server.properties").read_text() + "\n".join(["", *own, ""]))
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = await self._launch(
-            "Kafka's format tool", "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", draft
-        )
+        cluster_id = f"--cluster-id={self._quorum.cluster_id}"
+        tool = await self._launch("Kafka's format tool", "kafka.tools.StorageTool", "format", cluster_id, "-c", draft)
         await processes.finish(tool, within=60)
         draft.rename(self._settings)
 
@@ -110,7 +169,7 @@ class Node:
 
     async def _answers(self) -> bool:
         # The client logs an error for every refused connection, so the port is tried without it first.
-        return await listens(self._port) and await _answers(self.bootstrap) is None
+        return await listens(self.seat.port) and await _answers(self.bootstrap) is None
 
 
 async def _check(bootstrap: str) -> None:
