@@ -15,7 +15,7 @@ from typing import IO, Literal
 
 from deploy.local.errors import SetupError
 
-Kind = Literal["demo", "test", "up"]
+Kind = Literal["bench", "demo", "test", "up"]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,12 @@ from deploy.local.kafka_jars import ADDRESS, NODE_FILES
 from deploy.local.ports import LOOPBACK, free_port, listens
 from deploy.local.topics import Topic, create_topics
 
-__all__ = ["ADDRESS", "Node", "Quorum", "Seat", "Topic", "create_topics", "provide"]
+__all__ = ["ADDRESS", "ROOMY", "SMALL", "Node", "Quorum", "Seat", "Topic", "create_topics", "provide"]
+
+SMALL = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Soon up and content with little memory; slower than Kafka can be."""
+ROOMY = ("-Xmx1g",)
+"""As a server's Java runs: for measuring."""
 
 
 @asynccontextmanager
@@ -94,10 +99,18 @@ class Node:
     It is a cluster by itself, unless it is given a seat in a larger one.
     """
 
-    def __init__(
-        self, folder: Path, *, java: Path, jars: Path, quorum: Quorum | None = None, seat: Seat | None = None
+    def __init__(  # noqa: PLR0913 - what a node may differ in; all but three have a default
+        self,
+        folder: Path,
+        *,
+        java: Path,
+        jars: Path,
+        quorum: Quorum | None = None,
+        seat: Seat | None = None,
+        options: Sequence[str] = SMALL,
     ) -> None:
         self._folder = folder
+        self._options = options
         self._java = java
         self._jars = jars
         self._quorum = quorum or Quorum.of(1)
@@ -162,8 +175,8 @@ class Node:
         draft.rename(self._settings)
 
     async def _launch(self, name: str, main_class: str, *arguments: str | Path) -> processes.Process:
-        options = ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-        options += [f"-Dlog4j2.configurationFile={NODE_FILES / 'log4j2.properties'}", "-cp", f"{self._jars}/*"]
+        options = [*self._options, f"-Dlog4j2.configurationFile={NODE_FILES / 'log4j2.properties'}"]
+        options += ["-cp", f"{self._jars}/*"]
         command = [self._java, *options, main_class, *arguments]
         return await processes.start(name, command, log=self._folder / "log", folder=self._folder)
 
