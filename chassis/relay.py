@@ -173,8 +173,8 @@ class Relay:
             limit=BATCH,
         )
         self._acknowledged = []
-        reach("relay.read")
         if rows:
+            reach("relay.read")
             telemetry.RELAY_BATCH.observe(len(rows))
             await self._with_heartbeat(conn, self._send(rows))
             reach("relay.sent")

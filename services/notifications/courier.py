@@ -62,8 +62,8 @@ class Courier:
         lease = self._settings.smtp_answer_seconds + MARGIN_SECONDS
         async with self._database.transaction() as conn:
             mails = await store.claim_mails(conn, limit=1, seconds=lease)
-        reach("courier.claimed")
         for mail in mails:
+            reach("courier.claimed")
             await self._deal_with(mail)
         return len(mails) if self._outages == 0 else 0
 

@@ -5,11 +5,12 @@ Exit code 0 when nothing was damaged, 1 when something was, 2 when the rounds pr
 
 import argparse
 import json
+import math
 import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,19 +21,29 @@ from tests.faults.history import Outcome
 from tests.faults.injuries import INJURIES
 from tests.faults.report import Sum
 from tests.faults.round import Order, Result, play
-from tests.faults.schedule import plan
-from tests.faults.stage import Stage, single_broker, stage
+from tests.faults.schedule import SHARES, plan
+from tests.faults.stage import Broker, Stage, single_broker, stage
+from tests.faults.trio import three_brokers
+from tests.faults.trio_injuries import TRIO_INJURIES, TRIO_SHARES
 
 KEPT = CHECKOUT / ".local" / "faults"
 CODES = 0.25
 """The share of the commands that ask for a code."""
 LEAST_DUPLICATES = 100
 """A run that delivered fewer duplicates than this has proven nothing about them (rel-R2)."""
+PACES = {1: 50.0, 3: 20.0}
+"""Commands a second: brokers are hurt one at a time, and the commands last as long."""
+ALONE_SECONDS, TOGETHER_SECONDS = 30.0, 60.0
+"""The most that a message may be under way with three brokers: where one fault is played alone, or many together."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    given = _parser().parse_args(arguments)
-    logging.configure("faults", "suite", "ERROR")
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.brokers == 1 and TRIO_INJURIES.keys() & set(given.only):
+        parser.error("that fault needs --brokers 3")
+    given.pace = given.pace or PACES[given.brokers]
+    logging.configure("faults", "suite", "WARNING")
     return program.run(_run(given))
 
 
@@ -46,21 +57,22 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         action="append",
         default=[],
-        choices=sorted(INJURIES),
+        choices=sorted({*INJURIES, *TRIO_INJURIES}),
         help="play this fault alone, once; may be repeated",
     )
-    parser.add_argument("--pace", type=float, default=50.0, help="commands a second that are aimed at (default 50)")
+    parser.add_argument("--brokers", type=int, default=1, choices=sorted(PACES), help="Kafka nodes (default 1)")
+    parser.add_argument(
+        "--pace", type=float, help="commands a second that are aimed at (default 50, with three brokers 20)"
+    )
     return parser
 
 
 async def _run(given: argparse.Namespace) -> int:
     seeds = [given.seed] if given.seed is not None else range(given.first, given.first + given.seeds)
     total = Sum()
-    async with _set_up() as found:
+    async with _set_up(given.brokers) as found:
         for seed in seeds:
-            seconds = given.commands / given.pace
-            codes = round(given.commands * CODES)
-            result = await play(found, Order(seed, given.commands, codes, given.pace, plan(seed, seconds, given.only)))
+            result = await play(found, _order(given, seed))
             total.add(result)
             _tell(result)
             if not result.findings.clean or result.fallen:
@@ -70,15 +82,24 @@ async def _run(given: argparse.Namespace) -> int:
     return total.exit_code(least_duplicates=LEAST_DUPLICATES if given.commands >= LEAST_DUPLICATES else 0)
 
 
+def _order(given: argparse.Namespace, seed: int) -> Order:
+    trio = given.brokers > 1
+    planned = plan(seed, given.commands / given.pace, given.only, shares=(*SHARES, *TRIO_SHARES) if trio else SHARES)
+    longest_wait = (ALONE_SECONDS if len(planned) == 1 else TOGETHER_SECONDS) if trio else math.inf
+    codes = round(given.commands * CODES)
+    return Order(seed, given.commands, codes, given.pace, planned, longest_wait=longest_wait)
+
+
 @asynccontextmanager
-async def _set_up() -> AsyncIterator[Stage]:
+async def _set_up(brokers: int) -> AsyncIterator[Stage]:
     began = time.monotonic()
 
     def tell(what: str) -> None:
         program.tell(f"{time.monotonic() - began:6.1f} s  {what}")
 
     with own_folder("test") as folder:
-        async with single_broker(folder) as broker, stage(folder, broker, tell=tell) as found:
+        kafka: AbstractAsyncContextManager[Broker] = single_broker(folder) if brokers == 1 else three_brokers(folder)
+        async with kafka as broker, stage(folder, broker, tell=tell) as found:
             yield found
 
 

@@ -4,6 +4,7 @@ A command that was answered must have all its effects once; one that was refused
 none. It reads only data, so that its own tests can show it every kind of damage.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -65,13 +66,14 @@ class Findings:
         return [f"{damage}: {what}" for damage, found in self.damages.items() for what in found]
 
 
-def check(history: History, observed: Observed) -> Findings:
-    """Judge one round."""
+def check(history: History, observed: Observed, *, longest_wait: float = math.inf) -> Findings:
+    """Judge one round; a message that was under way for more than `longest_wait` seconds is one that was stuck."""
     findings = Findings()
     _check_entries(history, observed, findings)
     _check_events(observed, findings)
     _check_effects(observed, findings)
     _check_order(observed, findings)
+    _check_waits(observed, longest_wait, findings)
     _check_codes(history, observed, findings)
     _check_mails(observed, findings)
     _check_sessions(history, observed, findings)
@@ -146,6 +148,12 @@ def _check_order(observed: Observed, findings: Findings) -> None:
         if effect.version < before:
             findings.note(Damage.INVERSION, f"book {effect.book_id}: {effect.version} came after {before}")
         highest[effect.book_id] = max(before, effect.version)
+
+
+def _check_waits(observed: Observed, longest: float, findings: Findings) -> None:
+    for wait in observed.waits:
+        if wait.seconds > longest:
+            findings.note(Damage.STUCK, f"message {wait.message_id} was under way for {wait.seconds:.1f} s")
 
 
 def _check_codes(history: History, observed: Observed, findings: Findings) -> None:

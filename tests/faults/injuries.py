@@ -51,7 +51,7 @@ def dying(kind: str) -> Injury:
 
     async def die(scene: Scene) -> None:
         keeper = scene.chance.choice(scene.stage.of(service, role))
-        await keeper.kill(next_place=f"{scene.chance.choice(places)}:{scene.chance.randint(1, 8)}")
+        await keeper.kill(next_place=f"{scene.chance.choice(places)}:{scene.chance.randint(1, 3)}")
 
     return die
 
@@ -99,6 +99,14 @@ async def freeze_relay(scene: Scene) -> None:
     leader = await _leader(scene.stage)
     async with leader.frozen():
         await asyncio.sleep(FREEZE_SECONDS)
+
+
+async def wake_relay(scene: Scene) -> None:
+    """Freeze the leading relay, end its session as Postgres would after a while, and let it wake in its successor's time."""
+    leader = await _leader(scene.stage)
+    async with leader.frozen():
+        await cut_relay(scene)
+        await asyncio.sleep(scene.chance.uniform(1, 3))
 
 
 async def freeze_consumer(scene: Scene) -> None:
@@ -172,6 +180,7 @@ INJURIES: Mapping[str, Injury] = {
     "crash kafka": crash_kafka,
     "cut relay": cut_relay,
     "freeze relay": freeze_relay,
+    "wake relay": wake_relay,
     "freeze consumer": freeze_consumer,
     "terminate": terminate,
     "rewind": rewind,

@@ -1,5 +1,6 @@
 """Inspection: reads tables, topics and mailbox into what the checker judges, once all is quiet."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +9,15 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.faults.commander import Cast
 from tests.faults.history import History, Kind
-from tests.faults.observed import Challenge, Effect, Entry, MailRow, Observed, Owed, Record
+from tests.faults.observed import Challenge, Effect, Entry, MailRow, Observed, Owed, Record, Wait
 from tests.faults.stage import TOPICS, Stage
+
+log = structlog.get_logger()
 
 if TYPE_CHECKING:
     Admin = asyncpg.Connection[asyncpg.Record]
@@ -21,6 +25,7 @@ else:
     Admin = asyncpg.Connection
 
 Offsets = Mapping[TopicPartition, int]
+ENDS_SECONDS, ENDS_TRIES = 8.0, 4
 SERVICES = ("auth", "notifications", "ledger", "mirror")
 PUBLISHING = ("auth", "notifications", "ledger")
 
@@ -94,6 +99,9 @@ select message_id, type, key, payload from {service}.outbox where key = any($1)
 union all select message_id, type, key, payload from {service}.outbox_published where key = any($1)"""
 ENTRIES = "select book_id, version, entry_id from ledger.entries where book_id = any($1) order by id"
 EFFECTS = "select book_id, version, entry_id, event_id from mirror.effects where book_id = any($1) order by id"
+WAITS = """
+select p.message_id::text, min(p.created_at), min(i.handled_at) from ledger.outbox_published p
+join mirror.inbox i on i.message_id = p.message_id::text where p.key = any($1) group by p.message_id"""
 TOTALS = "select book_id, entries from mirror.totals where book_id = any($1)"
 CHALLENGES = """
 select id, address, settled_at is not null, code_digest is not null from auth.challenges where address = any($1)"""
@@ -109,7 +117,9 @@ async def _read_ledger(conn: Admin, history: History, observed: Observed) -> Non
     observed.entries = [Entry(*row) for row in await conn.fetch(ENTRIES, books)]
     observed.effects = [Effect(*row) for row in await conn.fetch(EFFECTS, books)]
     observed.totals = {row[0]: row[1] for row in await conn.fetch(TOTALS, books)}
-    observed.owed += await _owed(conn, "ledger", [str(book) for book in books])
+    keys = [str(book) for book in books]
+    observed.waits = [Wait(*row) for row in await conn.fetch(WAITS, keys)]
+    observed.owed += await _owed(conn, "ledger", keys)
 
 
 async def _read_people(conn: Admin, cast: Cast, observed: Observed) -> None:
@@ -157,6 +167,17 @@ async def _records(stage: Stage, offsets: Offsets) -> list[Record]:
 
 
 async def _ends(stage: Stage) -> dict[TopicPartition, int]:
+    """Ask for the ends of all partitions; a client that was started while a broker came back may never get an answer."""
+    for _ in range(ENDS_TRIES):
+        try:
+            async with asyncio.timeout(ENDS_SECONDS):
+                return await _ask_ends(stage)
+        except TimeoutError:
+            log.warning("kafka_did_not_tell_its_ends")
+    raise TimeoutError(f"Kafka did not tell its ends, {ENDS_TRIES} times in {ENDS_SECONDS:g} s")
+
+
+async def _ask_ends(stage: Stage) -> dict[TopicPartition, int]:
     places = [
         TopicPartition(stage.platform.topic_prefix + topic.name, partition)
         for topic in TOPICS

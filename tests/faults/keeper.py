@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from deploy.local.errors import SetupError
 from deploy.local.platform import Platform
 from deploy.local.processes import Process
 
@@ -76,10 +77,19 @@ class Keeper:
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def ready(self, *, within: float = 60) -> None:
-        """Wait until it runs and says that it is ready."""
+        """Wait until it runs and says that it is ready, though it may die on the way; raises `TimeoutError`."""
         async with asyncio.timeout(within):
-            await self._started.wait()
-        await self._platform.ready(self.unit.service, self.unit.role, within=within)
+            while True:
+                await self._started.wait()
+                process = self.process
+                try:
+                    await self._platform.ready(self.unit.service, self.unit.role, within=within)
+                except SetupError:
+                    if process.returncode is None:
+                        raise
+                    await asyncio.sleep(AGAIN_SECONDS)
+                else:
+                    return
 
     async def kill(self, *, next_place: str | None = None) -> None:
         """End it as a power cut would; it comes back, and dies again at `next_place` if one is named."""

@@ -35,6 +35,19 @@ class Owed:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """How long a message was on its way: from its commit at the writer to its mark in the reader's inbox."""
+
+    message_id: str
+    owed_at: datetime
+    handled_at: datetime
+
+    @property
+    def seconds(self) -> float:
+        return (self.handled_at - self.owed_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A record on the bus."""
 
@@ -88,6 +101,8 @@ class Observed:
     effects: list[Effect] = field(default_factory=list)
     totals: dict[UUID, int] = field(default_factory=dict)
     owed: list[Owed] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
+    """Of the ledger's messages that the mirror handled or set aside."""
     records: list[Record] = field(default_factory=list)
     known_ids: set[str] = field(default_factory=set)
     """Of the records' ids, those that some outbox or archive has."""

@@ -18,6 +18,8 @@ class Sum:
     doubled_by_a_death: int = 0
     fallen: int = 0
     slowest_recovery: float = 0.0
+    waits: dict[str, float] = field(default_factory=dict)
+    """The most seconds that a message owed during an injury was under way, by injury."""
     damages: Counter[Damage] = field(default_factory=Counter)
 
     def add(self, result: Result) -> None:
@@ -28,6 +30,8 @@ class Sum:
         self.fallen += len(result.fallen)
         self.doubled_by_a_death += result.findings.mails_doubled_by_a_death
         self.slowest_recovery = max(self.slowest_recovery, result.recovered)
+        for injury, seconds in result.waits.items():
+            self.waits[injury] = max(seconds, self.waits.get(injury, 0.0))
         for damage, found in result.findings.damages.items():
             self.damages[damage] += len(found)
 
@@ -52,6 +56,10 @@ class Sum:
             f"deaths: {self.deaths}",
             f"processes fallen by themselves: {self.fallen}",
             f"duplicates delivered: {self.duplicates}",
+            *(
+                f"longest under way during {injury!r}: {seconds:.1f} s"
+                for injury, seconds in sorted(self.waits.items())
+            ),
             f"slowest recovery: {self.slowest_recovery:.1f} s",
             ", ".join(f"{name} {count}" for name, count in counts.items()),
         ]

@@ -1,12 +1,14 @@
 """Round: commands under faults, then quiet, then judgement."""
 
 import asyncio
+import math
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import httpx2
@@ -19,20 +21,26 @@ from tests.faults.checker import Damage, Findings, check
 from tests.faults.commander import Cast, Commander
 from tests.faults.history import History
 from tests.faults.injuries import INJURIES, Scene
+from tests.faults.observed import Observed
 from tests.faults.post import BOUNCING
 from tests.faults.schedule import Planned
 from tests.faults.stage import Stage
+from tests.faults.trio_injuries import TRIO_INJURIES
 
 log = structlog.get_logger()
 
 QUIET_SECONDS = 60.0
 """The most that may pass between the last fault's end and quiet: 60 s after a failover, 30 s else (rel-R7)."""
 TRY_AGAIN_SECONDS = 60.0
+ALL_INJURIES = {**INJURIES, **TRIO_INJURIES}
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a round is to be: `pace` is in commands a second, `codes` of the commands are codes asked for."""
+    """What a round is to be: `pace` is in commands a second, `codes` of the commands are codes asked for.
+
+    `longest_wait` is the seconds that a message may be under way, where something is promised.
+    """
 
     seed: int
     commands: int
@@ -40,11 +48,23 @@ class Order:
     pace: float
     injuries: Sequence[Planned]
     misbehaving_mail: bool = True
+    longest_wait: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Injured:
+    """An injury that was done, and when."""
+
+    injury: str
+    began: datetime
+    ended: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a round. `recovered` is the seconds from the last fault's end to quiet."""
+    """What came of a round. `recovered` is the seconds from the last fault's end to quiet; `waits` are the most seconds
+    that a message owed during an injury was under way, by injury.
+    """
 
     order: Order
     history: History
@@ -52,6 +72,7 @@ class Result:
     duplicates: int
     deaths: int
     fallen: list[str]
+    waits: Mapping[str, float]
     recovered: float
     seconds: float
 
@@ -69,11 +90,10 @@ async def play(stage: Stage, order: Order) -> Result:
         commander = Commander(stage, cast, history, chance, cast.people[0].client, pace=order.pace)
         async with asyncio.TaskGroup() as group:
             group.create_task(commander.give(order.commands - order.codes, order.codes))
-            for planned in order.injuries:
-                group.create_task(_injure(stage, planned, history, since.began))
+            injured = [group.create_task(_injure(stage, planned, history, since.began)) for planned in order.injuries]
         recovered = await _recover(stage)
         observed = await inspection.inspect(stage, cast, history, since)
-    findings = check(history, observed)
+    findings = check(history, observed, longest_wait=order.longest_wait)
     if recovered is None:
         findings.note(Damage.STUCK, f"not quiet {QUIET_SECONDS:g} s after the last fault")
     deaths = stage.deaths()[before:]
@@ -84,6 +104,7 @@ async def play(stage: Stage, order: Order) -> Result:
         observed.duplicates,
         len(deaths),
         [f"{death.unit} ended with {death.code} at {death.at:%T}" for death in deaths if not death.meant],
+        _waits([task.result() for task in injured], observed),
         QUIET_SECONDS if recovered is None else recovered,
         time.monotonic() - started,
     )
@@ -108,21 +129,30 @@ async def _cast(stage: Stage, order: Order) -> AsyncIterator[Cast]:
         yield Cast(books, closed, people, redeemers)
 
 
-async def _injure(stage: Stage, planned: Planned, history: History, began: datetime) -> None:
+async def _injure(stage: Stage, planned: Planned, history: History, began: datetime) -> Injured:
     """Do an injury at its time; where another one is in its way, try again until it can be done."""
     await asyncio.sleep(planned.at)
     scene = Scene(stage, random.Random(planned.draw), history, began)
     until = time.monotonic() + TRY_AGAIN_SECONDS
     while True:
+        tried = datetime.now(UTC)
         try:
-            await INJURIES[planned.injury](scene)
+            await ALL_INJURIES[planned.injury](scene)
         except Exception as error:
             if not (is_outage(error) or isinstance(error, LookupError)) or time.monotonic() > until:
                 raise
             log.info("injury_waits", injury=planned.injury, error=type(error).__name__)
             await asyncio.sleep(0.3)
         else:
-            return
+            return Injured(planned.injury, tried, datetime.now(UTC))
+
+
+def _waits(injured: Sequence[Injured], observed: Observed) -> dict[str, float]:
+    longest: dict[str, float] = defaultdict(float)
+    for each in injured:
+        during = [wait.seconds for wait in observed.waits if each.began <= wait.owed_at <= each.ended]
+        longest[each.injury] = max(longest[each.injury], *during, 0.0)
+    return longest
 
 
 async def _set_mood(stage: Stage, *, stumbling: bool) -> None:

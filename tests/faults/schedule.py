@@ -22,6 +22,7 @@ SHARES: tuple[tuple[str, int], ...] = (
     ("crash kafka", 1),
     ("cut relay", 1),
     ("freeze relay", 1),
+    ("wake relay", 1),
     ("freeze consumer", 1),
     ("terminate", 2),
     ("rewind", 1),
@@ -41,7 +42,9 @@ class Planned:
     draw: int
 
 
-def plan(seed: int, seconds: float, only: Sequence[str] = ()) -> list[Planned]:
+def plan(
+    seed: int, seconds: float, only: Sequence[str] = (), *, shares: Sequence[tuple[str, int]] = SHARES
+) -> list[Planned]:
     """Give a round's injuries in order of time; the same seed gives the same plan. `only` names some, one of each.
 
     A tenth of the time at the begin is left alone, so that there is work to hurt. A third of the injuries come at the
@@ -49,7 +52,7 @@ def plan(seed: int, seconds: float, only: Sequence[str] = ()) -> list[Planned]:
     """
     chance = random.Random(seed)
     planned: list[Planned] = []
-    for injury, count in [(injury, 1) for injury in only] or SHARES:
+    for injury, count in [(injury, 1) for injury in only] or shares:
         for _ in range(count):
             together = planned and chance.random() < TOGETHER
             at = chance.choice(planned).at if together else chance.uniform(seconds / 10, seconds * 9 / 10)
