@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.brokers == 1 and TRIO_INJURIES.keys() & set(given.only):
         parser.error("that fault needs --brokers 3")
     given.pace = given.pace or PACES[given.brokers]
-    logging.configure("faults", "suite", "WARNING")
+    logging.configure("faults", "suite", "ERROR")
     return program.run(_run(given))
 
 
@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=sorted({*INJURIES, *TRIO_INJURIES}),
         help="play this fault alone, once; may be repeated",
     )
+    parser.add_argument("--books", type=int, default=25, help="how many books get the entries (default 25)")
     parser.add_argument("--brokers", type=int, default=1, choices=sorted(PACES), help="Kafka nodes (default 1)")
     parser.add_argument(
         "--pace", type=float, help="commands a second that are aimed at (default 50, with three brokers 20)"
@@ -87,7 +88,7 @@ def _order(given: argparse.Namespace, seed: int) -> Order:
     planned = plan(seed, given.commands / given.pace, given.only, shares=(*SHARES, *TRIO_SHARES) if trio else SHARES)
     longest_wait = (ALONE_SECONDS if len(planned) == 1 else TOGETHER_SECONDS) if trio else math.inf
     codes = round(given.commands * CODES)
-    return Order(seed, given.commands, codes, given.pace, planned, longest_wait=longest_wait)
+    return Order(seed, given.commands, codes, given.pace, planned, longest_wait=longest_wait, books=given.books)
 
 
 @asynccontextmanager

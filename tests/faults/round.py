@@ -39,7 +39,8 @@ ALL_INJURIES = {**INJURIES, **TRIO_INJURIES}
 class Order:
     """What a round is to be: `pace` is in commands a second, `codes` of the commands are codes asked for.
 
-    `longest_wait` is the seconds that a message may be under way, where something is promised.
+    `longest_wait` is the seconds that a message may be under way, where something is promised. The fewer `books`, the more
+    often two commands want the same one at the same time.
     """
 
     seed: int
@@ -49,6 +50,7 @@ class Order:
     injuries: Sequence[Planned]
     misbehaving_mail: bool = True
     longest_wait: float = math.inf
+    books: int = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ async def _cast(stage: Stage, order: Order) -> AsyncIterator[Cast]:
     addresses = [f"person{n}-{name}@eksempel.example" for n in range(30)]
     addresses += [f"{BOUNCING}{n}-{name}@eksempel.example" for n in range(2)]
     redeeming = [f"redeemer{n}-{name}@eksempel.example" for n in range(min(12, order.codes // 4))]
-    books, closed = [uuid4() for _ in range(25)], [uuid4() for _ in range(2)]
+    books, closed = [uuid4() for _ in range(order.books)], [uuid4() for _ in range(2)]
     async with stage.admin() as conn:
         await conn.executemany("insert into ledger.books (id, closed) values ($1, true)", [(book,) for book in closed])
     await stage.platform.run("auth", "accounts", "add", *addresses, *redeeming)
