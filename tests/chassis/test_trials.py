@@ -1,0 +1,56 @@
+"""Trials: the first messages after a start are counted before they are tried, for one of them may have killed us."""
+
+from uuid import uuid4
+
+import pytest
+from aiokafka import ConsumerRecord, TopicPartition
+
+from chassis import failpoints
+from chassis.consume import DEATHS, Consumer
+from chassis.handlers import Lane
+from chassis.postgres import Database
+from tests.support.effects import Owner, effects_of
+from tests.support.lanes import TOPIC, body, handlers, headers
+
+pytestmark = pytest.mark.usefixtures("effects")
+
+
+class PowerCut(BaseException):
+    """Ends the trial where a SIGKILL would end the process."""
+
+
+class Client:
+    """Stands in for Kafka's client, which is told where to read on."""
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Be told."""
+
+
+async def started(database: Database) -> Consumer:
+    """Give a consumer as it is right after its start, with its partition assigned."""
+    consumer = Consumer(database, handlers(), Lane.URGENT, bootstrap="unused")
+    await consumer.position(Client(), [TopicPartition(TOPIC, 0)])
+    return consumer
+
+
+@pytest.mark.goal("rel-R10")
+async def test_a_message_that_kills_the_process_at_each_start_is_set_aside_at_last(
+    database: Database, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(place: str) -> None:
+        if place == "consumer.handled":
+            raise PowerCut
+
+    thing = uuid4()
+    record = ConsumerRecord(
+        TOPIC, 0, 7, 0, 0, b"k", body(thing_id=thing, n=1), None, 0, 0, tuple(headers("auth.ThingHappened.v1"))
+    )
+    with monkeypatch.context() as deadly:
+        deadly.setattr(failpoints, "_hooks", [die])
+        for _ in range(DEATHS):
+            with pytest.raises(PowerCut):
+                await (await started(database)).receive((record,))
+    await (await started(database)).receive((record,))
+    assert await effects_of(owner, thing) == []
+    reason = await owner.fetchval("select reason from things.dead_letters")
+    assert reason is not None and "died 3 times" in reason
