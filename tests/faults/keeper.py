@@ -48,8 +48,7 @@ class Keeper:
         self.deaths: list[Death] = []
         self._platform = platform
         self._place: str | None = None
-        self._free = asyncio.Event()
-        self._free.set()
+        self._gate = asyncio.Lock()
         self._stopping = False
         self._started = asyncio.Event()
         self._hurting = asyncio.Lock()
@@ -65,16 +64,20 @@ class Keeper:
     async def run(self) -> None:
         """Keep it running until cancelled or stopped."""
         while not self._stopping:
-            await self._free.wait()
-            place, self._place = self._place, None
-            crashing = ("tests.support.crashing",) if place else ()
-            extra = {"SAMBAND_TEST_FAILPOINT": place} if place else {}
-            process = await self._platform.launch(self.unit.service, self.unit.role, program=crashing, extra=extra)
-            self._started.set()
+            async with self._gate:
+                process = await self._launch()
             code = await process.wait()
             self._started.clear()
             self.deaths.append(Death(self.unit, datetime.now(UTC), code))
             await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _launch(self) -> Process:
+        place, self._place = self._place, None
+        crashing = ("tests.support.crashing",) if place else ()
+        extra = {"SAMBAND_TEST_FAILPOINT": place} if place else {}
+        process = await self._platform.launch(self.unit.service, self.unit.role, program=crashing, extra=extra)
+        self._started.set()
+        return process
 
     async def ready(self, *, within: float = 60) -> None:
         """Wait until it runs and says that it is ready, though it may die on the way; raises `TimeoutError`."""
@@ -94,13 +97,10 @@ class Keeper:
     async def kill(self, *, next_place: str | None = None) -> None:
         """End it as a power cut would; it comes back, and dies again at `next_place` if one is named."""
         async with self._hurting:
-            await self._kill(next_place)
-
-    async def _kill(self, next_place: str | None) -> None:
-        await self._started.wait()
-        self._place = next_place
-        self.process.kill()
-        await self.process.wait()
+            await self._started.wait()
+            self._place = next_place
+            self.process.kill()
+            await self.process.wait()
 
     async def terminate(self, *, within: float) -> None:
         """Ask it to end, as a rolling restart does; raises `TimeoutError` when it had to be killed."""
@@ -122,13 +122,10 @@ class Keeper:
     @asynccontextmanager
     async def away(self) -> AsyncIterator[None]:
         """Keep it from running, for the block."""
-        async with self._hurting:
-            self._free.clear()
-            try:
-                await self._kill(None)
-                yield
-            finally:
-                self._free.set()
+        async with self._hurting, self._gate:
+            self.process.kill()
+            await self.process.wait()
+            yield
 
     def stop(self) -> None:
         """Start it no more."""
