@@ -9,7 +9,7 @@ PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile
 PROVEN := .local/proven.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format lint rules lock
+.PHONY: help setup demo up test faults check format lint rules lock
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -34,6 +34,10 @@ up: setup ## Keep the platform running, with a page for the caught e-mails
 
 test: setup ## Pass all tests, on real PostgreSQL and Kafka
 	@$(STACK) $(PYTEST)
+
+faults: setup ## Break everything while it works and count the damage: SEED=7, SEEDS=20, BROKERS=3
+	@$(if $(SEED)$(BROKERS),,SAMBAND_TEST_FULL=1 $(STACK) $(RUN) -m pytest -q tests/faults/test_interleavings.py)
+	@$(RUN) -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(BROKERS),--brokers $(BROKERS))
 
 lint: setup ## Check format, lint, types, import walls and dependencies; change nothing
 	$(VENV)/bin/ruff format --check --quiet .
