@@ -71,7 +71,7 @@ class Consumer:
     def broker(self) -> tuple[KafkaBroker, BatchSubscriber]:
         """Build the FastStream broker with its one subscriber, every setting explicit (see dependencies of delivery)."""
         broker = KafkaBroker(
-            self._bootstrap,
+            self._bootstrap.split(","),  # FastStream takes a string for one server's address.
             client_id=f"samband-{self.consumer_group}",
             allow_auto_create_topics=False,
             apply_types=False,
