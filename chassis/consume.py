@@ -7,7 +7,8 @@ costs the others nothing: it alone is set aside. An outage is waited out with th
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -61,7 +62,9 @@ class Consumer:
         self._prefix = topic_prefix
         self._batch = batch
         self._session_ms = round(session_seconds * 1000)
-        self._positioned: set[Partition] = set()
+        self._subscriber: BatchSubscriber | None = None
+        self._reached: dict[Partition, int] = {}
+        self._in_hand = 0
         self._untried: set[Partition] = set()
         self._counted: set[tuple[str, int, int]] = set()
         self._stopping = asyncio.Event()
@@ -80,7 +83,7 @@ class Consumer:
         )
         listener = _Assignments(self)
         subscriber = broker.subscriber(
-            *(self._prefix + topic for topic in self._handlers.topics(self.lane)),
+            *self.topics,
             batch=True,
             max_records=self._batch,
             batch_timeout_ms=5,
@@ -102,11 +105,43 @@ class Consumer:
         """Ask it to end: the batch in hand is finished and committed, the next is not begun."""
         self._stopping.set()
 
+    @property
+    def topics(self) -> list[str]:
+        """Give the names of its topics, as Kafka has them."""
+        return [self._prefix + topic for topic in self._handlers.topics(self.lane)]
+
+    @property
+    def in_hand(self) -> bool:
+        """Tell whether it works, or waits out an outage: each of its steps ends by itself."""
+        return self._in_hand > 0
+
+    def reached(self) -> dict[TopicPartition, int]:
+        """Give where it goes on in each partition that it has been given now, 0 where that is not known yet."""
+        client = self._subscriber.consumer if self._subscriber else None
+        return {p: self._reached.get(self._own(p), 0) for p in (client.assignment() if client else ())}
+
+    async def positions(self) -> dict[TopicPartition, int]:
+        """Give where this service, in whatever process, goes on in each partition that it has read."""
+        async with self._database.transaction() as conn:
+            known = await inbox.positions(conn, self.lane)
+        return {TopicPartition(self._prefix + topic, number): offset for (topic, number), offset in known.items()}
+
+    def _own(self, partition: TopicPartition) -> Partition:
+        return partition.topic.removeprefix(self._prefix), partition.partition
+
+    @contextmanager
+    def _holding(self) -> Iterator[None]:
+        self._in_hand += 1
+        try:
+            yield
+        finally:
+            self._in_hand -= 1
+
     async def run(self) -> None:
         """Consume until stopped; a Kafka that is away when this starts is waited for."""
         failures = 0
         while not self._stopping.is_set():
-            broker, _ = self.broker()
+            broker, self._subscriber = self.broker()
             try:
                 await broker.connect()
                 _read_on(broker, self.set_unreadable_aside)
@@ -128,7 +163,7 @@ class Consumer:
         arrivals = [
             Arrival.of(record, self._prefix)
             for record in records
-            if (record.topic.removeprefix(self._prefix), record.partition) in self._positioned
+            if (record.topic.removeprefix(self._prefix), record.partition) in self._reached
         ]
         if not arrivals:
             return
@@ -145,6 +180,16 @@ class Consumer:
         """Handle or set aside every message, however long it takes; raises `Stopped`."""
         started = time.perf_counter()
         untried = {(a.topic, a.partition) for a in arrivals} & self._untried
+        with self._holding():
+            await self._handle_at_last(arrivals, untried)
+        self._untried -= untried
+        self._counted.clear()
+        for arrival in arrivals:
+            if (own := (arrival.topic, arrival.partition)) in self._reached:
+                self._reached[own] = arrival.offset + 1
+        telemetry.CONSUME_BATCH.labels(lane=self.lane).observe(time.perf_counter() - started)
+
+    async def _handle_at_last(self, arrivals: Sequence[Arrival], untried: set[Partition]) -> None:
         failures = 0
         while True:
             try:
@@ -158,10 +203,7 @@ class Consumer:
                 if self._stopping.is_set():
                     raise Stopped from error
             else:
-                break
-        self._untried -= untried
-        self._counted.clear()
-        telemetry.CONSUME_BATCH.labels(lane=self.lane).observe(time.perf_counter() - started)
+                return
 
     async def _handle(self, arrivals: Sequence[Arrival], untried: set[Partition]) -> None:
         if not untried:
@@ -250,18 +292,19 @@ class Consumer:
 
     def revoke(self, partitions: Iterable[TopicPartition]) -> None:
         """Stop taking messages of partitions that went to another consumer, or whose position is not known yet."""
-        gone = {(p.topic.removeprefix(self._prefix), p.partition) for p in partitions}
-        self._positioned -= gone
-        self._untried -= gone
+        for own in map(self._own, partitions):
+            self._reached.pop(own, None)
+            self._untried.discard(own)
 
     async def position(self, client: Any, partitions: Iterable[TopicPartition]) -> None:
         """Start newly assigned partitions from where this service's own database says, not from Kafka's idea of it."""
-        known = await self._positions()
+        with self._holding():
+            known = await self._positions()
         for partition in partitions:
-            own = (partition.topic.removeprefix(self._prefix), partition.partition)
+            own = self._own(partition)
             # Also where nothing is known: what was fetched before this, and passed over, must come again.
             client.seek(partition, known.get(own, 0))
-            self._positioned.add(own)
+            self._reached[own] = known.get(own, 0)
             self._untried.add(own)
         self.assigned.set()
 

@@ -34,6 +34,9 @@ class ServiceSettings(BaseSettings):
     session_seconds: Annotated[
         float, Field(ge=0.5, le=60, description="silence after which Kafka gives a consumer's partitions away")
     ] = 10
+    stuck_seconds: Annotated[
+        float, Field(ge=1, le=3600, description="a lane that could read and does not for so long ends its process")
+    ] = 60
     archive_days: Annotated[
         int, Field(ge=0, le=7, description="days that published messages can be replayed; 0 = off")
     ] = 7

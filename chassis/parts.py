@@ -1,0 +1,144 @@
+"""Parts: what runs in one process, started together, stopped in order, and when the process leaves by itself."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import structlog
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+STOP_SECONDS = {"watchdog": 2.0, "http": 12.0, "consumers": 17.0, "loops": 10.0, "relay": 5.0}
+"""The most each group may take; together they fit in a pod's grace period of 60 s, and normally end at once."""
+LEAVE_SECONDS = 20.0
+"""The most that the ordered stop of a stuck process may take, before it leaves without."""
+EX_SOFTWARE = 70
+"""The exit code of a process that was stuck and left by itself (sysexits.h)."""
+
+
+class Stuck(Exception):
+    """Something here does not move although it could, which only a new process mends; the text is a constant."""
+
+
+class NotReady(Exception):
+    """Some parts have not started, such as a consumer that has no partitions yet."""
+
+
+@dataclass(slots=True)
+class Part:
+    """Something that runs until it is asked to stop; one that ends before makes the process leave."""
+
+    group: str
+    name: str
+    run: Callable[[], Awaitable[None]]
+    stop: Callable[[], None]
+    ready: Callable[[], bool] = lambda: True
+    task: "asyncio.Task[None] | None" = None
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended it, when it has ended by itself with an error."""
+        if self.task is None or not self.task.done() or self.task.cancelled():
+            return None
+        return self.task.exception()
+
+
+class Parts:
+    """A process's parts, and its end: SIGTERM, SIGINT, or a part that ends by itself.
+
+    Leaving the block stops the parts group by group, in the order of `STOP_SECONDS`; then `exit_code` is what the
+    process should leave with. A stuck one that does not stop in `LEAVE_SECONDS` is ended with `EX_SOFTWARE` there and
+    then.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[Part] = []
+        self.stopping = asyncio.Event()
+        self.exit_code = 0
+
+    async def __aenter__(self) -> Self:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.exit_code = self._judge()
+        if self.exit_code == EX_SOFTWARE:
+            _leave_after(LEAVE_SECONDS)
+        log.info("service_stops")
+        for group, seconds in STOP_SECONDS.items():
+            await _stop([part for part in self._parts if part.group == group], seconds)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(number)
+        log.info("service_stopped")
+
+    def start(self, parts: Sequence[Part]) -> None:
+        """Start parts, those first that stop last."""
+        for part in reversed(parts):
+            part.task = asyncio.ensure_future(part.run())
+            part.task.add_done_callback(lambda _: self.stopping.set())
+        self._parts.extend(parts)
+
+    async def unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Await the work; give it up, and give None, when the process is to end."""
+        task, stopping = asyncio.ensure_future(work), asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            for waiting in (task, stopping):
+                waiting.cancel()
+            await asyncio.gather(task, stopping, return_exceptions=True)
+
+    def why_not_alive(self) -> str | None:
+        """Say in a constant text why this process should be ended; None while it should not."""
+        return next((str(part.error) for part in self._parts if isinstance(part.error, Stuck)), None)
+
+    async def require_ready(self) -> None:
+        """Raise `NotReady` with the names of the parts that are not."""
+        if waiting := [part.name for part in self._parts if not part.ready()]:
+            raise NotReady(waiting)
+
+    def _judge(self) -> int:
+        ended = [part for part in self._parts if part.task is not None and part.task.done()]
+        for part in ended:
+            if not isinstance(part.error, Stuck):
+                log.critical("part_ended", part=part.name, exc_info=part.error)
+        if self.why_not_alive() is not None:
+            return EX_SOFTWARE
+        return 1 if ended else 0
+
+
+async def _stop(parts: Sequence[Part], seconds: float) -> None:
+    tasks = [part.task for part in parts if part.task is not None]
+    for part in parts:
+        part.stop()
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    for task in late:
+        log.error("part_stopped_late", parts=[part.name for part in parts if part.task is task])
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _leave_after(seconds: float) -> None:
+    """End the process that late, whatever its event loop does meanwhile."""
+
+    def leave() -> None:
+        sys.stdout.flush()
+        os._exit(EX_SOFTWARE)
+
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()

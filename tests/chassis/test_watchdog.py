@@ -1,0 +1,208 @@
+"""The watchdog on real Kafka: a lane that could read and does not is stuck, and nothing else is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from chassis.consume import Consumer
+from chassis.handlers import Lane as LaneName
+from chassis.parts import Stuck
+from chassis.postgres import Database
+from chassis.watchdog import LOOKS, Watchdog
+from deploy.local.ports import LOOPBACK, free_port
+from tests.chassis.http_app import logged
+from tests.conftest import Bus
+from tests.support.effects import Owner, expect_effects, send
+from tests.support.lanes import TOPIC, consuming, handlers, headers
+from tests.support.things import ThingHappened
+
+pytestmark = [pytest.mark.goal("rel-R13"), pytest.mark.usefixtures("effects", "quick_retries")]
+
+
+async def freeze(consumer: Consumer) -> None:
+    """Leave the client's next fetch without an answer for ever, and wait until it hangs there."""
+    assert consumer._subscriber is not None
+    fetcher, hangs = cast("Any", consumer._subscriber.consumer)._fetcher, asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        hangs.set()
+        await asyncio.Event().wait()
+
+    fetcher._proc_fetch_request = hang
+    await hangs.wait()
+
+
+class Sight:
+    """One lane's watchdog, whose looks the test makes."""
+
+    def __init__(
+        self, consumer: Consumer, ping: Callable[[], Awaitable[object]], bootstrap: str, seconds: float = 60
+    ) -> None:
+        self.watchdog = Watchdog([consumer], ping, bootstrap=bootstrap, seconds=seconds)
+        (self.lane,) = self.watchdog._lanes
+
+    async def look(self, times: int = LOOKS + 3) -> None:
+        for _ in range(times):
+            await self.watchdog.look(self.lane)
+
+    @property
+    def counted(self) -> int:
+        return max(self.lane.looks.values(), default=0)
+
+
+@asynccontextmanager
+async def frozen_with_lag(database: Database, bus: Bus) -> AsyncIterator[Consumer]:
+    async with consuming(database, bus, handlers()) as consumer:
+        await freeze(consumer)
+        await send(bus, ThingHappened(thing_id=uuid4(), n=1))
+        yield consumer
+
+
+async def test_a_frozen_fetcher_ends_the_watch_within_its_seconds_and_is_named(database: Database, bus: Bus) -> None:
+    async with frozen_with_lag(database, bus) as consumer:
+        sight = Sight(consumer, database.ping, bus.bootstrap, seconds=1.5)
+        with logged() as lines:
+            async with asyncio.timeout(15):
+                with pytest.raises(Stuck):
+                    await sight.watchdog.run()
+    (line,) = [line for line in lines if line["event"] == "lane_stuck"]
+    assert (line["log_level"], line["group"]) == ("critical", f"{bus.prefix}things.urgent")
+    assert line["topic"] == bus.prefix + TOPIC and line["partition"] in {0, 1, 2}
+
+
+async def test_so_many_looks_in_a_row_are_needed_and_no_fewer(database: Database, bus: Bus) -> None:
+    async with frozen_with_lag(database, bus) as consumer:
+        sight = Sight(consumer, database.ping, bus.bootstrap)
+        await sight.look(LOOKS)  # The first has nothing to compare with.
+        assert sight.counted == LOOKS - 1
+        with pytest.raises(Stuck):
+            await sight.look(1)
+
+
+async def test_while_kafka_does_not_answer_nothing_is_said_and_the_count_begins_anew(
+    database: Database, bus: Bus
+) -> None:
+    async with frozen_with_lag(database, bus) as consumer:
+        sight = Sight(consumer, database.ping, bus.bootstrap)
+        await sight.look(LOOKS)
+        sight.watchdog._bootstrap = f"{LOOPBACK}:{free_port()}"
+        await sight.look()
+        assert sight.counted == 0
+        sight.watchdog._bootstrap = bus.bootstrap
+        await sight.look(LOOKS - 1)
+        with pytest.raises(Stuck):
+            await sight.look(1)
+
+
+async def test_while_postgres_does_not_answer_nothing_is_said_and_the_count_begins_anew(
+    database: Database, bus: Bus
+) -> None:
+    away = False
+
+    async def ping() -> None:
+        if away:
+            raise ConnectionRefusedError
+        await database.ping()
+
+    async with frozen_with_lag(database, bus) as consumer:
+        sight = Sight(consumer, ping, bus.bootstrap)
+        await sight.look(LOOKS)
+        away = True
+        await sight.look()
+        assert sight.counted == 0
+        away = False
+        await sight.look(LOOKS - 1)
+        with pytest.raises(Stuck):
+            await sight.look(1)
+
+
+async def test_a_lane_with_nothing_to_read_is_not_stuck_however_frozen(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
+    thing = uuid4()
+    async with consuming(database, bus, handlers()) as consumer:
+        await send(bus, ThingHappened(thing_id=thing, n=1))
+        await expect_effects(owner, thing, 1)
+        await freeze(consumer)
+        await Sight(consumer, database.ping, bus.bootstrap).look()
+
+
+async def test_a_slow_lane_that_moves_is_not_stuck(database: Database, bus: Bus, owner: Owner) -> None:
+    may_go_on = asyncio.Semaphore(0)
+
+    async def trouble(_n: int) -> None:
+        await may_go_on.acquire()
+
+    thing = uuid4()
+    async with consuming(database, bus, handlers(trouble)) as consumer:
+        sight = Sight(consumer, database.ping, bus.bootstrap)
+        await send(bus, ThingHappened(thing_id=thing, n=0))
+        for n in range(3):
+            await send(bus, ThingHappened(thing_id=thing, n=n + 1))  # Waits in Kafka behind the one in hand.
+            await sight.look()
+            may_go_on.release()
+            await expect_effects(owner, thing, *range(n + 1))
+        may_go_on.release()
+
+
+async def test_a_batch_that_waits_out_an_outage_is_not_stuck(database: Database, bus: Bus, owner: Owner) -> None:
+    locked, tried = True, asyncio.Event()
+
+    async def trouble(_n: int) -> None:
+        tried.set()
+        if locked:
+            raise asyncpg.LockNotAvailableError("x")
+
+    thing = uuid4()
+    async with consuming(database, bus, handlers(trouble)) as consumer:
+        for n in range(3):
+            await send(bus, ThingHappened(thing_id=thing, n=n))
+        await tried.wait()
+        await Sight(consumer, database.ping, bus.bootstrap).look()
+        locked = False
+        await expect_effects(owner, thing, 0, 1, 2)
+
+
+async def test_the_mark_at_the_end_of_a_transaction_is_nothing_to_read(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
+    thing = uuid4()
+    async with consuming(database, bus, handlers()) as consumer:
+        await _write_in_a_transaction(bus, ThingHappened(thing_id=thing, n=1))
+        await expect_effects(owner, thing, 1)
+        await freeze(consumer)
+        sight = Sight(consumer, database.ping, bus.bootstrap)
+        await sight.look(LOOKS + 1)
+        assert sight.counted == LOOKS  # Kafka's end is behind the mark, and yet no record comes.
+
+
+async def _write_in_a_transaction(bus: Bus, message: ThingHappened) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=bus.bootstrap, transactional_id=str(uuid4()))
+    await producer.start()
+    try:
+        async with producer.transaction():
+            value, key = message.model_dump_json().encode(), message.key.encode()
+            await producer.send_and_wait(bus.prefix + TOPIC, value, key=key, headers=headers(message.type))
+    finally:
+        await producer.stop()
+
+
+async def test_a_consumer_that_never_joined_is_stuck_only_where_nobody_else_reads(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
+    outside = Consumer(database, handlers(), LaneName.URGENT, bootstrap=bus.bootstrap, topic_prefix=bus.prefix)
+    sight = Sight(outside, database.ping, bus.bootstrap)
+    async with consuming(database, bus, handlers()) as reader:
+        await freeze(reader)
+        await send(bus, ThingHappened(thing_id=uuid4(), n=1))
+        await sight.look()
+        assert sight.counted == 0
+    await sight.look(LOOKS - 1)
+    with pytest.raises(Stuck):
+        await sight.look(1)
