@@ -1,40 +1,39 @@
 """Service: the roles of one image, started in order and stopped in the opposite one.
 
 `api` serves HTTP and needs Postgres alone; `worker` runs relay, consumers and loops; `all` is both in one process.
-Stopping: no new requests, then the batches in hand, then the loops, then the relay sends what these wrote, then the pool.
+Health is answered from the first moment, also while Postgres is away. Stopping: no new requests, then the batches in
+hand, then the loops, then the relay sends what these wrote, then the pool.
 """
 
 import asyncio
-import signal
-import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import structlog
-import uvicorn
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 
 from chassis import dead_letters, health, http, janitor, migrate
 from chassis.consume import Consumer
 from chassis.errors import Misconfigured
 from chassis.handlers import Handlers, Lane
 from chassis.kafka import Sender
-from chassis.loop import Loop
+from chassis.loop import Loop, backoff
 from chassis.outbox import BELL as OUTBOX_BELL
-from chassis.postgres import Database, Identity, open_database
+from chassis.parts import NotReady, Part, Parts
+from chassis.postgres import Database, Identity, is_outage, open_database
 from chassis.relay import Relay
 from chassis.sealing import Keyring
+from chassis.server import Server, listen, not_yet
 from chassis.settings import ServiceSettings
 from chassis.texts import Texts
+from chassis.watchdog import Watchdog
 
 log = structlog.get_logger()
 
 S = TypeVar("S", bound=ServiceSettings)
-STOP_SECONDS = {"http": 12.0, "consumers": 17.0, "loops": 10.0, "relay": 5.0}
-"""The most each may take; together they fit in a pod's grace period of 60 s, and normally end at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +61,11 @@ class Service(Generic[S]):
         return migrate.of_service(self.name, self.folder / "migrations")
 
 
-@dataclass(slots=True)
-class Part:
-    """Something that runs until it is asked to stop."""
-
-    group: str
-    name: str
-    run: Callable[[], Awaitable[None]]
-    stop: Callable[[], None]
-    ready: Callable[[], bool] = lambda: True
-    task: "asyncio.Task[None] | None" = None
-
-
 async def serve(service: Service[S], settings: S, *, api: bool, worker: bool) -> int:
-    """Run the roles until SIGTERM or SIGINT, or until a part fails; gives the exit code (0, or 1 after a failure).
+    """Run the roles until SIGTERM or SIGINT, or until a part fails.
 
-    Raises `Misconfigured` for a schema that lacks a migration, a key set that cannot be read, a port that is taken, or a
-    worker without Kafka's address.
+    Gives the exit code: 0, 1 after a failure, or `EX_SOFTWARE` after it was stuck. Raises `Misconfigured` for a schema
+    that lacks a migration, a key set that cannot be read, a port that is taken, or a worker without Kafka's address.
     """
     if worker and not settings.kafka:
         raise Misconfigured(f"{service.name} worker cannot start: SAMBAND_KAFKA is missing")
@@ -86,30 +73,72 @@ async def serve(service: Service[S], settings: S, *, api: bool, worker: bool) ->
     identity = Identity(service.name, keyring, settings.largest_message)
     role = "all" if api and worker else "api" if api else "worker"
     listening = listen(settings.http_host, settings.http_port)
-    async with open_database(settings.database_url, identity, size=settings.pool_size, role=role) as database:
-        await migrate.require_current(settings.database_url, service.name, service.migrations)
-        runtime = Runtime(settings, database)
-        parts = list(worker_parts(service, runtime)) if worker else []
-        parts.insert(0, _http(service, runtime, listening, api=api, others=tuple(parts)))
-        log.info("service_started", port=listening.getsockname()[1])
-        return await _run(parts)
+    async with AsyncExitStack() as stack, Parts() as parts:
+        routers = [health.router({"postgres": _not_open}, alive=parts.why_not_alive), not_yet()]
+        server = Server(listening, _app(service, settings, routers))
+        parts.start([Part("http", "http", server.run, server.stop)])
+        database = await parts.unless_stopping(_open(stack, service, settings, identity, role))
+        if database is not None:
+            runtime = Runtime(settings, database)
+            parts.start(list(worker_parts(service, runtime)) if worker else [])
+            checks = {"postgres": database.ping, "parts": parts.require_ready}
+            routers = [*(service.routers(runtime) if api else ()), health.router(checks, alive=parts.why_not_alive)]
+            server.app = _app(service, settings, routers)
+            log.info("service_started", port=listening.getsockname()[1])
+            await parts.stopping.wait()
+    return parts.exit_code
+
+
+async def _not_open() -> None:
+    raise NotReady("postgres has not answered yet")
+
+
+def _app(service: Service[S], settings: S, routers: Sequence[APIRouter]) -> FastAPI:
+    return http.create_app(
+        title=service.name,
+        version=service.version,
+        routers=routers,
+        texts=[Texts(locales)] if (locales := service.folder / "locales").is_dir() else [],
+        origins=settings.origins,
+    )
+
+
+async def _open(stack: AsyncExitStack, service: Service[S], settings: S, identity: Identity, role: str) -> Database:
+    """Open the database, however long it is away, until the stack ends; raises `MigrationRefused` for a schema behind."""
+    opening = open_database(settings.database_url, identity, size=settings.pool_size, role=role)
+    database = await stack.enter_async_context(opening)
+    failures = 0
+    while True:
+        try:
+            await migrate.require_current(settings.database_url, service.name, service.migrations)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            failures += 1
+            await asyncio.sleep(backoff(failures))
+        else:
+            return database
 
 
 def worker_parts(service: Service[S], runtime: Runtime[S]) -> Iterator[Part]:
-    """Build relay, consumers and loops, in the order in which they stop."""
+    """Build consumers, their watchdog, loops and relay; each group stops in its turn."""
     settings, database = runtime.settings, runtime.database
     kafka = str(settings.kafka)
-    for lane in service.handlers.lanes():
-        yield _consumer(
-            Consumer(
-                database,
-                service.handlers,
-                Lane(lane),
-                bootstrap=kafka,
-                topic_prefix=settings.topic_prefix,
-                session_seconds=settings.session_seconds,
-            )
+    consumers = [
+        Consumer(
+            database,
+            service.handlers,
+            Lane(lane),
+            bootstrap=kafka,
+            topic_prefix=settings.topic_prefix,
+            session_seconds=settings.session_seconds,
         )
+        for lane in service.handlers.lanes()
+    ]
+    for each in consumers:
+        yield Part("consumers", each.consumer_group, each.run, each.stop, each.assigned.is_set)
+    watchdog = Watchdog(consumers, database.ping, bootstrap=kafka, seconds=settings.stuck_seconds)
+    yield Part("watchdog", "watchdog", watchdog.run, watchdog.stop)
     retries = Loop("dead_letters", dead_letters.Retries(database, service.handlers).tick, every=1.0)
     database.bell.hear(dead_letters.BELL, retries.wake)
     for loop in (*service.loops(runtime), retries, janitor.loop(database)):
@@ -118,95 +147,3 @@ def worker_parts(service: Service[S], runtime: Runtime[S]) -> Iterator[Part]:
     relay = Relay(settings.database_url, service.name, sender, archive_days=settings.archive_days)
     database.bell.hear(OUTBOX_BELL, relay.wake)
     yield Part("relay", "relay", relay.run, relay.stop)
-
-
-def _consumer(consumer: Consumer) -> Part:
-    return Part("consumers", consumer.consumer_group, consumer.run, consumer.stop, consumer.assigned.is_set)
-
-
-async def _run(parts: Sequence[Part]) -> int:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    for part in reversed(parts):
-        part.task = asyncio.ensure_future(part.run())
-        part.task.add_done_callback(lambda _: stopping.set())
-    await stopping.wait()
-    failed = [part for part in parts if part.task is not None and part.task.done()]
-    for part in failed:
-        error = part.task.exception() if part.task and not part.task.cancelled() else None
-        log.critical("part_ended", part=part.name, exc_info=error)
-    log.info("service_stops")
-    for group, seconds in STOP_SECONDS.items():
-        await _stop([part for part in parts if part.group == group], seconds)
-    log.info("service_stopped")
-    return 1 if failed else 0
-
-
-async def _stop(parts: Sequence[Part], seconds: float) -> None:
-    tasks = [part.task for part in parts if part.task is not None]
-    for part in parts:
-        part.stop()
-    if not tasks:
-        return
-    _, late = await asyncio.wait(tasks, timeout=seconds)
-    for task in late:
-        log.error("part_stopped_late", parts=[part.name for part in parts if part.task is task])
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Take the port before anything else starts; raises `Misconfigured` when somebody has it."""
-    try:
-        return socket.create_server((host, port), backlog=1024)
-    except OSError as error:
-        raise Misconfigured(f"cannot listen on {host}:{port}: {error.strerror}") from None
-
-
-class NotReady(Exception):
-    """Some parts have not started, such as a consumer that has no partitions yet."""
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn without signal handlers of its own: the order of stopping is decided in one place."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _http(
-    service: Service[S], runtime: Runtime[S], listening: socket.socket, *, api: bool, others: Sequence[Part]
-) -> Part:
-    async def parts_are_ready() -> None:
-        if waiting := [part.name for part in others if not part.ready()]:
-            raise NotReady(waiting)
-
-    app = http.create_app(
-        title=service.name,
-        version=service.version,
-        routers=[
-            *(service.routers(runtime) if api else ()),
-            health.router({"postgres": runtime.database.ping, "parts": parts_are_ready}),
-        ],
-        texts=[Texts(locales)] if (locales := service.folder / "locales").is_dir() else [],
-        origins=runtime.settings.origins,
-    )
-    server = _Server(
-        uvicorn.Config(
-            app,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            h11_max_incomplete_event_size=65_536,
-            timeout_graceful_shutdown=10,
-        )
-    )
-
-    def stop() -> None:
-        server.should_exit = True
-
-    return Part("http", "http", lambda: server.serve(sockets=[listening]), stop)

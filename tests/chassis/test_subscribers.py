@@ -19,9 +19,10 @@ import services
 from chassis.bell import Bell
 from chassis.consume import Consumer
 from chassis.handlers import Lane
+from chassis.parts import Part
 from chassis.postgres import Database, Identity
 from chassis.sealing import Keyring
-from chassis.service import Part, Runtime, Service, worker_parts
+from chassis.service import Runtime, Service, worker_parts
 from chassis.settings import ServiceSettings
 from contracts import topics
 from tests.conftest import given
