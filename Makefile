@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
-STACK := $(RUN) -m deploy.local.stack run --kind test --
+STACK := $(RUN) -m deploy.local.stack run --kind test mutants --
 PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile
 PROVEN := .local/proven.json
 
@@ -38,6 +38,9 @@ test: setup ## Pass all tests, on real PostgreSQL and Kafka
 faults: setup ## Break everything while it works and count the damage: SEED=7, SEEDS=20, BROKERS=3
 	@$(if $(SEED)$(BROKERS),,SAMBAND_TEST_FULL=1 $(STACK) $(RUN) -m pytest -q tests/faults/test_interleavings.py)
 	@$(RUN) -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(BROKERS),--brokers $(BROKERS))
+
+mutants: setup ## Switch each safety piece off, one at a time: every one must be missed
+	@$(RUN) -m tests.mutants
 
 lint: setup ## Check format, lint, types, import walls and dependencies; change nothing
 	$(VENV)/bin/ruff format --check --quiet .

@@ -1,0 +1,1 @@
+"""Catalogue: every mutant, by what it spoils."""

@@ -1,0 +1,5 @@
+"""Every mutant, in the order in which they are hunted."""
+
+from tests.mutants.catalogue import mailing, receiving, sending, signing_in, writing
+
+EVERY = (*writing.MUTANTS, *sending.MUTANTS, *receiving.MUTANTS, *mailing.MUTANTS, *signing_in.MUTANTS)

@@ -1,0 +1,200 @@
+"""What makes a message have its effect once, in order, whatever dies: inbox, positions, dead letters."""
+
+from tests.mutants.mutant import Assertions, Edit, Mutant, Rounds
+
+CONSUME = "chassis/consume.py"
+DEAD_LETTERS = "chassis/dead_letters.py"
+READING = Rounds(("die: consumer", "die: consumer", "die: consumer", "replay"))
+LETTER_TESTS = "tests/chassis/test_dead_letters.py::"
+CONSUMER_TESTS = "tests/chassis/test_consume.py::"
+
+MUTANTS = (
+    Mutant(
+        "inbox",
+        "a message that comes again is known",
+        "chassis/inbox.py",
+        (
+            Edit(
+                "    fresh = {(row[0], row[1]) for row in rows if row[1] is not None}\n", "    fresh = set(messages)\n"
+            ),
+        ),
+        READING,
+        frozenset({"twice"}),
+    ),
+    Mutant(
+        "claim first",
+        "the inbox row is written in the transaction of the effect",
+        CONSUME,
+        (
+            Edit(
+                "        claim = await self._claim(conn, arrivals)\n        reach(",
+                """        async with self._database.transaction() as first:
+            claim = await self._claim(first, arrivals)
+        reach(""",
+            ),
+        ),
+        READING,
+        frozenset({"lost"}),
+    ),
+    Mutant(
+        "position first",
+        "the position is written in the transaction of the effect",
+        CONSUME,
+        (
+            Edit(
+                "        messages = [arrival.identity for arrival in arrivals]\n",
+                """        async with self._database.transaction() as first:
+            await inbox.claim(first, self.lane, [], positions=positions, keys=[])
+        messages = [arrival.identity for arrival in arrivals]
+""",
+            ),
+        ),
+        READING,
+        frozenset({"lost"}),
+    ),
+    Mutant(
+        "offset first",
+        "Kafka's offset is committed after the work",
+        CONSUME,
+        (Edit("AckPolicy.NACK_ON_ERROR", "AckPolicy.ACK_FIRST"),),
+        Assertions(
+            (
+                "tests/chassis/test_subscribers.py::test_a_failure_is_never_acknowledged_and_the_client_commits_nothing_by_itself",
+            )
+        ),
+    ),
+    Mutant(
+        "latest",
+        "a new group begins with the oldest message",
+        CONSUME,
+        (Edit('auto_offset_reset="earliest"', 'auto_offset_reset="latest"'),),
+        Assertions(("tests/chassis/test_subscribers.py::test_a_new_group_begins_with_the_oldest_message",)),
+    ),
+    Mutant(
+        "positions unread",
+        "a consumer goes on from the position in its own database",
+        CONSUME,
+        (Edit("client.seek(partition, known.get(own, 0))", "client.seek(partition, 0)"),),
+        Assertions(
+            (CONSUMER_TESTS + "test_rewound_group_offsets_change_nothing_because_the_positions_are_in_the_database",)
+        ),
+    ),
+    Mutant(
+        "no seek",
+        "what was fetched and passed over before the positions were known comes again",
+        CONSUME,
+        (
+            Edit(
+                "            client.seek(partition, known.get(own, 0))\n",
+                "            if own in known:\n                client.seek(partition, known[own])\n",
+            ),
+        ),
+        Assertions((CONSUMER_TESTS + "test_what_arrives_before_the_positions_are_known_is_not_lost",)),
+    ),
+    Mutant(
+        "not positioned",
+        "nothing is handled of a partition whose position is not known yet",
+        CONSUME,
+        (Edit("            if (record.topic.removeprefix(", "            if True or (record.topic.removeprefix("),),
+        Assertions(("tests/chassis/test_positions.py",)),
+    ),
+    Mutant(
+        "batch dropped",
+        "a batch that fails is taken apart, and each message is handled or set aside",
+        CONSUME,
+        (
+            Edit(
+                """            else:
+                return
+        for arrival in arrivals:
+""",
+                """            return
+        for arrival in arrivals:
+""",
+            ),
+        ),
+        READING,
+        frozenset({"lost"}),
+    ),
+    Mutant(
+        "nobody waits",
+        "messages of a key wait behind one that was set aside",
+        CONSUME,
+        (Edit("in claim.blocked and not self._handlers.overtakes(arrival)", "in ()"),),
+        READING,
+        frozenset({"disordered"}),
+    ),
+    Mutant(
+        "outage is a fault",
+        "an outage sets no message aside",
+        CONSUME,
+        (
+            Edit(
+                """        except Exception as error:
+            if is_outage(error):
+                raise
+            async with""",
+                """        except Exception as error:
+            async with""",
+            ),
+        ),
+        Assertions(("tests/chassis/test_outages.py",)),
+    ),
+    Mutant(
+        "trial inside",
+        "a trial is counted for good before it is made, so that a message that kills is found",
+        CONSUME,
+        (
+            Edit(
+                """            if count:
+                await self._count_trial(arrival)
+            async with self._database.transaction() as conn:
+""",
+                """            async with self._database.transaction() as conn:
+                await inbox.count_trial(conn, self.lane, arrival.topic, arrival.partition, arrival.offset)
+""",
+            ),
+        ),
+        Assertions(("tests/chassis/test_trials.py",)),
+    ),
+    Mutant(
+        "letter gone first",
+        "a dead letter goes in the transaction that handles it",
+        DEAD_LETTERS,
+        (
+            Edit(
+                """                return
+            arrival = letter.open(conn)
+""",
+                """                return
+        async with self._database.transaction() as conn:
+            arrival = letter.open(conn)
+""",
+            ),
+        ),
+        READING,
+        frozenset({"lost"}),
+    ),
+    Mutant(
+        "any letter",
+        "of the dead letters of a key the first is tried, and no other",
+        DEAD_LETTERS,
+        (
+            Edit(
+                """      and (head.key_digest is null or not exists (
+        select from dead_letters earlier where earlier.lane = head.lane and earlier.topic = head.topic
+          and earlier.key_digest = head.key_digest and earlier.id < head.id))
+""",
+                "",
+            ),
+        ),
+        Assertions(("tests/chassis/test_dead_letter_queues.py",)),
+    ),
+    Mutant(
+        "retry not counted",
+        "a retry is counted for good before it is made",
+        DEAD_LETTERS,
+        (Edit("set attempts = d.attempts + 1,", "set attempts = d.attempts,"),),
+        Assertions((LETTER_TESTS + "test_a_retry_is_counted_before_it_is_tried_and_one_that_always_kills_is_parked",)),
+    ),
+)

@@ -1,0 +1,82 @@
+"""Hunt: lets a catcher loose on a tree, and judges what it brings back."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local import kafka, postgres, processes
+from deploy.local.stack import Running
+from tests.mutants import verdict
+from tests.mutants.mutant import Assertions, Mutant, Rounds, Stale, applied
+from tests.mutants.verdict import Fate, Seen, Verdict
+
+TEST_SECONDS = 240.0
+ROUND_SECONDS = 300.0
+SERVERS = (postgres.ADDRESS, kafka.ADDRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where mutants are hunted: a tree that may be spoilt, servers for the tests, and a log of the catcher's words."""
+
+    tree: Path
+    servers: Running
+    log: Path
+
+
+async def hunt(ground: Ground, mutant: Mutant) -> Verdict:
+    """Mutate the tree, see whether the catcher notices, and mend the tree."""
+    try:
+        with applied(mutant, ground.tree):
+            return await ask(ground, mutant.catcher, mutant.damages)
+    except Stale as error:
+        return Verdict(Fate.STALE, str(error))
+
+
+async def ask(ground: Ground, catcher: Assertions | Rounds, expected: Collection[str]) -> Verdict:
+    """Run a catcher on the tree as it is."""
+    ground.log.unlink(missing_ok=True)
+    match catcher:
+        case Assertions():
+            return verdict.of_tests(await run_tests(ground, catcher.ids))
+        case Rounds():
+            return verdict.of_round(await _play(ground, catcher), expected)
+
+
+async def run_tests(ground: Ground, ids: Sequence[str]) -> list[Seen] | None:
+    """Run tests by their ids; None when they did not come to their end."""
+    report = ground.log.with_suffix(".json")
+    report.unlink(missing_ok=True)
+    environment = {**os.environ, postgres.ADDRESS: ground.servers.postgres, kafka.ADDRESS: ground.servers.kafka}
+    command = ["pytest", "-q", "-p", "tests.mutants.witness", f"--witness={report}", *ids]
+    await _run(ground, command, environment, within=TEST_SECONDS)
+    return verdict.read(report)
+
+
+async def _play(ground: Ground, rounds: Rounds) -> str:
+    """Play rounds of the fault suite, which starts servers of its own; gives what was printed."""
+    command = ["tests.faults", "--first", str(rounds.first_seed), "--seeds", str(rounds.seeds)]
+    command += ["--commands", str(rounds.commands), "--pace", str(rounds.pace), "--books", str(rounds.books)]
+    for injury in rounds.injuries:
+        command += ["--only", injury]
+    environment = {name: value for name, value in os.environ.items() if name not in SERVERS}
+    await _run(ground, command, environment, within=ROUND_SECONDS * rounds.seeds)
+    return ground.log.read_text(encoding="utf-8", errors="replace")
+
+
+async def _run(ground: Ground, module: Sequence[str], environment: Mapping[str, str], *, within: float) -> None:
+    process = await processes.start(
+        module[0],
+        [sys.executable, "-m", *module],
+        log=ground.log,
+        environment=environment,
+        folder=ground.tree,
+    )
+    async with processes.running(process, within=30):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await process.wait()
