@@ -31,6 +31,7 @@ class Cast:
     """They ask for codes again and again."""
     redeemers: list[Person]
     """They ask once, and redeem what comes: a log-in would use up what else they asked for."""
+    client: httpx2.AsyncClient
 
     @property
     def addresses(self) -> set[str]:
@@ -46,7 +47,6 @@ class Commander:
         cast: Cast,
         history: History,
         chance: random.Random,
-        client: httpx2.AsyncClient,
         *,
         pace: float,
     ) -> None:
@@ -54,7 +54,7 @@ class Commander:
         self._cast = cast
         self._history = history
         self._chance = chance
-        self._client = client
+        self._client = cast.client
         self._gap = 1.0 / pace
 
     async def give(self, entries: int, codes: int) -> None:

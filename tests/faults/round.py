@@ -89,7 +89,7 @@ async def play(stage: Stage, order: Order) -> Result:
     async with _cast(stage, order) as cast:
         stage.post.chance = random.Random(order.seed) if order.misbehaving_mail else None
         await _set_mood(stage, stumbling=True)
-        commander = Commander(stage, cast, history, chance, cast.people[0].client, pace=order.pace)
+        commander = Commander(stage, cast, history, chance, pace=order.pace)
         async with asyncio.TaskGroup() as group:
             group.create_task(commander.give(order.commands - order.codes, order.codes))
             injured = [group.create_task(_injure(stage, planned, history, since.began)) for planned in order.injuries]
@@ -114,21 +114,27 @@ async def play(stage: Stage, order: Order) -> Result:
 
 @asynccontextmanager
 async def _cast(stage: Stage, order: Order) -> AsyncIterator[Cast]:
-    """Make the round's books and people; each person is a browser of its own."""
+    """Make the round's books, and its people where codes are asked for."""
+    books, closed = [uuid4() for _ in range(order.books)], [uuid4() for _ in range(2)]
+    async with stage.admin() as conn:
+        await conn.executemany("insert into ledger.books (id, closed) values ($1, true)", [(book,) for book in closed])
+    url = stage.keeper("auth", "api").url if order.codes else ""
+    async with httpx2.AsyncClient(base_url=url, timeout=15, limits=httpx2.Limits(max_connections=60)) as client:
+        people, redeemers = await _people(stage, order, client) if order.codes else ([], [])
+        yield Cast(books, closed, people, redeemers, client)
+
+
+async def _people(stage: Stage, order: Order, client: httpx2.AsyncClient) -> tuple[list[Person], list[Person]]:
+    """Make accounts, each a browser of its own: some ask again and again, some ask once and redeem what comes."""
     name = f"s{order.seed}-{uuid4().hex[:6]}"
     addresses = [f"person{n}-{name}@eksempel.example" for n in range(30)]
     addresses += [f"{BOUNCING}{n}-{name}@eksempel.example" for n in range(2)]
     redeeming = [f"redeemer{n}-{name}@eksempel.example" for n in range(min(12, order.codes // 4))]
-    books, closed = [uuid4() for _ in range(order.books)], [uuid4() for _ in range(2)]
-    async with stage.admin() as conn:
-        await conn.executemany("insert into ledger.books (id, closed) values ($1, true)", [(book,) for book in closed])
     await stage.platform.run("auth", "accounts", "add", *addresses, *redeeming)
-    url = stage.keeper("auth", "api").url
-    async with httpx2.AsyncClient(base_url=url, timeout=15, limits=httpx2.Limits(max_connections=60)) as client:
-        people, redeemers = ([Person(address, client) for address in some] for some in (addresses, redeeming))
-        for person in (*people, *redeemers):
-            (await person.show_codes()).raise_for_status()
-        yield Cast(books, closed, people, redeemers)
+    people, redeemers = ([Person(address, client) for address in some] for some in (addresses, redeeming))
+    for person in (*people, *redeemers):
+        (await person.show_codes()).raise_for_status()
+    return people, redeemers
 
 
 async def _injure(stage: Stage, planned: Planned, history: History, began: datetime) -> Injured:

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,21 +22,16 @@ from tests.faults.ledger.messages import ENTRIES
 from tests.faults.post import Post
 
 OTHERS = {"ledger": "tests.faults.ledger", "mirror": "tests.faults.mirror"}
-UNITS = tuple(
-    Unit(*name.split())
-    for name in (
-        "auth api",
-        "auth worker",
-        "notifications worker",
-        "notifications worker-2",
-        "ledger api",
-        "ledger api-2",
-        "ledger worker",
-        "ledger worker-2",
-        "mirror worker",
-        "mirror worker-2",
-    )
-)
+
+
+def units(*names: str) -> tuple[Unit, ...]:
+    """Read units from names such as `ledger worker-2`."""
+    return tuple(Unit(*name.split()) for name in names)
+
+
+PAIR = units("ledger api", "ledger api-2", "ledger worker", "ledger worker-2", "mirror worker", "mirror worker-2")
+"""Enough for rounds without codes and mails."""
+UNITS = (*units("auth api", "auth worker", "notifications worker", "notifications worker-2"), *PAIR)
 SETTINGS = {
     "SAMBAND_CODES_PER_QUARTER": "100000",
     "SAMBAND_TRIES_PER_QUARTER": "10",
@@ -88,6 +83,9 @@ class Stage:
     keepers: dict[Unit, Keeper] = field(default_factory=dict)
     servers: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a server is hurt: what is down cannot be hurt again."""
+    tasks: dict[Unit, "asyncio.Task[None]"] = field(default_factory=dict)
+    gone: list[Death] = field(default_factory=list)
+    """Ends of processes whose keepers were dismissed."""
 
     async def restart_postgres(self) -> None:
         """Stop Postgres at once, as if its process had crashed, and start it again."""
@@ -104,6 +102,28 @@ class Stage:
         async with self.servers:
             await self.broker.crash()
 
+    def keep(self, unit: Unit) -> Keeper:
+        """Keep one more unit running, from now on."""
+        keeper = self.keepers[unit] = Keeper(self.platform, unit)
+        self.tasks[unit] = asyncio.create_task(keeper.run(), name=str(unit))
+        return keeper
+
+    async def dismiss(self, unit: Unit, *, within: float) -> None:
+        """End a unit in order and start it no more; raises `TimeoutError` when it had to be killed."""
+        keeper = self.keepers.pop(unit)
+        keeper.stop()
+        await keeper.terminate(within=within)
+        await self.tasks.pop(unit)
+        self.gone += keeper.deaths
+
+    async def end(self) -> None:
+        """Start nothing again, whatever ends."""
+        for keeper in self.keepers.values():
+            keeper.stop()
+        for task in self.tasks.values():
+            task.cancel()
+        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+
     def keeper(self, service: str, role: str) -> Keeper:
         return self.keepers[Unit(service, role)]
 
@@ -116,7 +136,9 @@ class Stage:
         ]
 
     def deaths(self) -> list[Death]:
-        return [death for keeper in self.keepers.values() for death in keeper.deaths]
+        """Give every end of a process, in order of time."""
+        deaths = [*self.gone, *(death for keeper in self.keepers.values() for death in keeper.deaths)]
+        return sorted(deaths, key=lambda death: death.at)
 
     async def all_ready(self, *, within: float = 60) -> None:
         await asyncio.gather(*(keeper.ready(within=within) for keeper in self.keepers.values()))
@@ -132,8 +154,10 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path, broker: Broker, *, tell: Callable[[str], None] = lambda _: None) -> AsyncIterator[Stage]:
-    """Start everything and wait until all of it is ready; stop it in order at the end."""
+async def stage(
+    folder: Path, broker: Broker, *, units: Iterable[Unit] = UNITS, tell: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[Stage]:
+    """Start the units on servers of their own and wait until all are ready; stop them in order at the end."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(postgres.Server(folder / "postgres"))
         post = await stack.enter_async_context(Post())
@@ -150,21 +174,12 @@ async def stage(folder: Path, broker: Broker, *, tell: Callable[[str], None] = l
             open_database(environment["SAMBAND_DATABASE_URL"], Identity("ledger", keyring), size=10, role="suite")
         )
         found = Stage(made, post, server, broker, ledger)
-        for unit in UNITS:
-            found.keepers[unit] = Keeper(made, unit)
-        tasks = [asyncio.create_task(keeper.run(), name=str(unit)) for unit, keeper in found.keepers.items()]
-        stack.push_async_callback(_end, found, tasks)
+        stack.push_async_callback(found.end)
+        for unit in units:
+            found.keep(unit)
         await found.all_ready()
-        tell(f"{len(UNITS)} processes are ready")
+        tell(f"{len(found.keepers)} processes are ready")
         yield found
-
-
-async def _end(found: Stage, tasks: list["asyncio.Task[None]"]) -> None:
-    for keeper in found.keepers.values():
-        keeper.stop()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.checker import Damage, check
 from tests.faults.history import History, Kind, Outcome
-from tests.faults.observed import Challenge, Copy, Effect, Entry, MailRow, Observed, Owed, Record
+from tests.faults.observed import Challenge, Copy, Effect, Entry, MailRow, Observed, Owed, Record, Wait
 
 BOOK = uuid4()
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -51,7 +51,8 @@ class World:
         self.observed.mails[0] = replace(self.mail, **changes)  # type: ignore[arg-type]
 
     def damages(self) -> set[Damage]:
-        return {damage for damage, found in check(self.history, self.observed).damages.items() if found}
+        findings = check(self.history, self.observed, longest_wait=30)
+        return {damage for damage, found in findings.damages.items() if found}
 
 
 def test_a_round_in_which_all_went_well_is_clean() -> None:
@@ -161,6 +162,10 @@ def leave_an_event_waiting(world: World) -> None:
     world.observed.waiting.add(world.events[-1])
 
 
+def keep_an_event_under_way_for_long(world: World) -> None:
+    world.observed.waits.append(Wait(world.events[-1], NOW, NOW + timedelta(seconds=31)))
+
+
 def leave_a_challenge_unsettled(world: World) -> None:
     world.observed.challenges[0] = replace(world.challenge, settled=False, issued=False)
 
@@ -224,6 +229,7 @@ DAMAGES: list[tuple[Damage, Callable[[World], None]]] = [
     (Damage.ZOMBIE, tell_nobody_of_a_code),
     (Damage.ZOMBIE, tell_nobody_of_a_mail),
     (Damage.STUCK, leave_an_event_waiting),
+    (Damage.STUCK, keep_an_event_under_way_for_long),
     (Damage.STUCK, leave_a_challenge_unsettled),
     (Damage.STUCK, leave_a_mail_unsettled),
     (Damage.MAIL_LOST, owe_no_mail),
@@ -276,6 +282,12 @@ def test_a_mail_whose_code_expired_may_be_given_up() -> None:
     world = World()
     world.observed.copies.clear()
     world.change_mail(outcome="given_up", settled_at=world.mail.expires_at)
+    assert world.damages() == set()
+
+
+def test_a_message_may_be_under_way_for_as_long_as_is_promised() -> None:
+    world = World()
+    world.observed.waits.append(Wait(world.events[-1], NOW, NOW + timedelta(seconds=30)))
     assert world.damages() == set()
 
 
