@@ -9,7 +9,7 @@ PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile
 PROVEN := .local/proven.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test faults check format lint rules lock
+.PHONY: help setup demo up test faults bench check format lint rules lock
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -51,6 +51,9 @@ lint: setup ## Check format, lint, types, import walls and dependencies; change 
 	$(VENV)/bin/deptry . --ignore DEP004
 
 check: lint test ## lint and test
+
+bench: setup ## Measure throughput, delay, CPU and memory, about 10 minutes: BENCH="--quick"
+	@$(RUN) -m bench $(BENCH)
 
 rules: setup ## Prove the rules: print which ones the marked tests that passed prove
 	@mkdir -p $(dir $(PROVEN))

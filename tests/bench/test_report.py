@@ -1,0 +1,55 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import figures
+from bench.figures import ALL, at_least, at_most
+from bench.plan import quick
+from bench.report import BEGIN, END, NoMarkers, Report, put_between_markers
+
+PLAN = quick(clients=2, fsync=True, tell=print)
+
+
+def report(**values: float) -> Report:
+    return Report(
+        PLAN, quick=True, figures={key.replace("__", "."): value for key, value in values.items()}, failures=[]
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "met", "missed"), [(at_least(0.5), (0.5, 0.6), 0.499), (at_most(3), (3.0, -1.0), 3.01)]
+)
+def test_a_target_is_met_up_to_its_limit(target: figures.Target, met: tuple[float, ...], missed: float) -> None:
+    assert all(target.met(value) for value in met)
+    assert not target.met(missed)
+
+
+def test_every_target_of_the_architecture_is_in_the_table() -> None:
+    assert sum(figure.target is not None for figure in ALL) == 11
+    assert len({figure.key for figure in ALL}) == len(ALL)
+
+
+def test_the_table_says_what_was_missed_and_leaves_out_what_was_not_measured() -> None:
+    found = report(ratio_to_pgbench=0.4, at_200__commit_to_inbox_p50_ms=2.0, pgbench_per_second=12345.6)
+    lines = found.text().splitlines()[3:]
+    assert [line.split()[-1] for line in lines] == ["12,346", "MISSED", "met"]
+    assert [row.figure.key for row in found.missed] == ["ratio_to_pgbench"]
+
+
+def test_json_nests_by_offered_rate_and_tells_the_conditions(tmp_path: Path) -> None:
+    report(at_200__commit_to_inbox_p99_ms=7.0).save(tmp_path / "new" / "bench.json")
+    found = json.loads((tmp_path / "new" / "bench.json").read_text())
+    assert found["at_200"] == {"commit_to_inbox_p99_ms": 7.0}
+    assert found["targets"] == {"at_200.commit_to_inbox_p99_ms": "MISSED"}
+    assert found["conditions"]["fsync"] is True
+
+
+def test_only_what_stands_between_the_markers_is_replaced(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    put_between_markers(page, "new")
+    assert page.read_text() == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    page.write_text("nothing")
+    with pytest.raises(NoMarkers):
+        put_between_markers(page, "new")
