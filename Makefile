@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
-STACK := $(RUN) -m deploy.local.stack run --kind test mutants --
+STACK := $(RUN) -m deploy.local.stack run --kind test --
 PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile
 PROVEN := .local/proven.json
 
