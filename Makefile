@@ -9,7 +9,7 @@ PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile
 PROVEN := .local/proven.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test faults bench check format lint rules lock
+.PHONY: help setup demo up test faults mutants bench check format lint rules lock
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
