@@ -1,6 +1,6 @@
 """Mutant: which text of which file is replaced, what is lost with it, and who must notice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ class Rounds:
 
     injuries: tuple[str, ...]
     commands: int = 300
-    pace: float = 60.0
+    pace: float = 40.0
     first_seed: int = 1
     seeds: int = 1
     books: int = 25
@@ -31,6 +31,8 @@ class Edit:
 
     text: str
     replacement: str
+    file: str = ""
+    """Where it is not the mutant's own file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +52,30 @@ class Stale(Exception):
     """The code has changed: the mutant's text is not there once."""
 
 
-def mutate(mutant: Mutant, source: str) -> str:
-    """Give the file's source with the piece switched off; raises `Stale`."""
+def mutate(mutant: Mutant, tree: Path) -> dict[Path, str]:
+    """Give the sources of the files that change, with the piece switched off; raises `Stale`."""
+    sources: dict[Path, str] = {}
     for edit in mutant.edits:
+        path = tree / (edit.file or mutant.file)
+        source = sources.get(path) or path.read_text(encoding="utf-8")
         if (count := source.count(edit.text)) != 1:
-            raise Stale(f"{mutant.file} holds {edit.text.strip().splitlines()[0]!r} {count} times")
-        source = source.replace(edit.text, edit.replacement)
-    return source
+            raise Stale(f"{path.relative_to(tree)} holds {edit.text.strip().splitlines()[0]!r} {count} times")
+        sources[path] = source.replace(edit.text, edit.replacement)
+    return sources
 
 
 @contextmanager
 def applied(mutant: Mutant, tree: Path) -> Iterator[None]:
     """Keep a tree mutated for the block; raises `Stale`."""
-    path = tree / mutant.file
-    source = path.read_text(encoding="utf-8")
-    path.write_text(mutate(mutant, source), encoding="utf-8")
+    mutated = mutate(mutant, tree)
+    before = {path: path.read_text(encoding="utf-8") for path in mutated}
+    _write(mutated)
     try:
         yield
     finally:
+        _write(before)
+
+
+def _write(sources: Mapping[Path, str]) -> None:
+    for path, source in sources.items():
         path.write_text(source, encoding="utf-8")

@@ -1,6 +1,7 @@
 """Every mutant still applies to the code as it is, and what is to catch it is there."""
 
 import ast
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,7 @@ from deploy.local.folders import CHECKOUT
 from tests.faults.injuries import INJURIES
 from tests.faults.report import Sum
 from tests.mutants.catalogue.every import EVERY
-from tests.mutants.mutant import Assertions, Edit, Mutant, Rounds, Stale, mutate
+from tests.mutants.mutant import Assertions, Edit, Mutant, Rounds, Stale, applied, mutate
 from tests.mutants.verdict import damages_in
 
 DAMAGES = (damages_in("\n".join(Sum().lines())) or {}).keys()
@@ -25,10 +26,9 @@ def test_names_are_unique() -> None:
 @pytest.mark.goal("rel-R15")
 @pytest.mark.parametrize("mutant", EVERY, ids=lambda mutant: mutant.name)
 def test_a_mutant_applies_to_the_code_as_it_is_and_gives_a_program(mutant: Mutant) -> None:
-    source = source_of(mutant.file)
-    mutated = mutate(mutant, source)
-    assert mutated != source
-    compile(mutated, mutant.file, "exec")
+    for path, mutated in mutate(mutant, CHECKOUT).items():
+        assert mutated != path.read_text(encoding="utf-8")
+        compile(mutated, str(path), "exec")
 
 
 @pytest.mark.parametrize("mutant", EVERY, ids=lambda mutant: mutant.name)
@@ -51,7 +51,18 @@ def _functions(path: str) -> set[str]:
 
 
 @pytest.mark.parametrize("source", ["", "piece piece"])
-def test_a_mutant_whose_text_is_not_there_once_is_stale(source: str) -> None:
-    mutant = Mutant("m", "nothing", "some/file.py", (Edit("piece", ""),), Assertions(()))
-    with pytest.raises(Stale, match=r"some/file\.py holds 'piece'"):
-        mutate(mutant, source)
+def test_a_mutant_whose_text_is_not_there_once_is_stale(source: str, tmp_path: Path) -> None:
+    (tmp_path / "file.py").write_text(source, encoding="utf-8")
+    mutant = Mutant("m", "nothing", "file.py", (Edit("piece", ""),), Assertions(()))
+    with pytest.raises(Stale, match=r"file\.py holds 'piece' \d times"):
+        mutate(mutant, tmp_path)
+
+
+def test_a_tree_is_mutated_for_the_block_and_mended_behind_it(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.py", tmp_path / "other.py"
+    one.write_text("a b", encoding="utf-8")
+    other.write_text("c", encoding="utf-8")
+    edits = (Edit("a", "x"), Edit("b", "y"), Edit("c", "z", file="other.py"))
+    with applied(Mutant("m", "nothing", "one.py", edits, Assertions(())), tmp_path):
+        assert (one.read_text(), other.read_text()) == ("x y", "z")
+    assert (one.read_text(), other.read_text()) == ("a b", "c")

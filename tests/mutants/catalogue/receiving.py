@@ -4,7 +4,7 @@ from tests.mutants.mutant import Assertions, Edit, Mutant, Rounds
 
 CONSUME = "chassis/consume.py"
 DEAD_LETTERS = "chassis/dead_letters.py"
-READING = Rounds(("die: consumer", "die: consumer", "die: consumer", "replay"))
+READING = Rounds(("die: consumer", "die: consumer", "die: consumer", "replay"), first_seed=8)
 LETTER_TESTS = "tests/chassis/test_dead_letters.py::"
 CONSUMER_TESTS = "tests/chassis/test_consume.py::"
 
@@ -179,15 +179,7 @@ MUTANTS = (
         "any letter",
         "of the dead letters of a key the first is tried, and no other",
         DEAD_LETTERS,
-        (
-            Edit(
-                """      and (head.key_digest is null or not exists (
-        select from dead_letters earlier where earlier.lane = head.lane and earlier.topic = head.topic
-          and earlier.key_digest = head.key_digest and earlier.id < head.id))
-""",
-                "",
-            ),
-        ),
+        (Edit("and (head.key_digest is null or", "and (true or head.key_digest is null or"),),
         Assertions(("tests/chassis/test_dead_letter_queues.py",)),
     ),
     Mutant(
