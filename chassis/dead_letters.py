@@ -4,9 +4,9 @@ The first of a key is tried again, in order; later ones of the key wait behind i
 counted, and committed, before the message is tried: one that kills its process is counted too.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 import structlog
 
@@ -14,7 +14,8 @@ from chassis import telemetry
 from chassis.arrival import Arrival
 from chassis.errors import Refusal
 from chassis.failpoints import reach
-from chassis.handlers import Handlers
+from chassis.handlers import Handlers, Hung
+from chassis.loop import Loop
 from chassis.postgres import Connection, Database, is_outage
 from chassis.sealing import Place
 from contracts import topics
@@ -22,6 +23,12 @@ from contracts import topics
 log = structlog.get_logger()
 
 ATTEMPTS = 5
+HUNG_ATTEMPTS = 3
+"""The most for a handler that does not return: each attempt holds up others for all of its time."""
+LOOPS = 4
+CLAIM_MARGIN_SECONDS = 15.0
+"""How much longer a claim lasts than the handler may take: for the pool, the locks and the commit."""
+MEASURE_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 1.5
 FOLLOWER_SECONDS = 30.0
 BELL = "dead_letters"
@@ -81,25 +88,36 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:300] if own else type(error).__name__
 
 
-# What waits behind another is looked at seldom: it becomes due when the one before it goes.
+# What waits behind another becomes due when the one before it goes. That one may go unseen by it, so it is looked at
+# all the same, ever more seldom: first after $1 seconds, then after as long as it has waited, at last every hour.
+# Here and below, the array bounds the work to a few of those that are due, whatever the planner believes of the rest.
 POSTPONE_FOLLOWERS = """
-update dead_letters set next_attempt_at = now() + make_interval(secs => $1) where id in (
+update dead_letters set next_attempt_at =
+    now() + least(greatest(make_interval(secs => $1), now() - set_aside_at), interval '1 hour')
+where id in (
     select waiting.id from dead_letters waiting
-    where waiting.parked_at is null and waiting.next_attempt_at <= now() and exists (
-        select from dead_letters earlier where earlier.lane = waiting.lane and earlier.topic = waiting.topic
-          and earlier.key_digest = waiting.key_digest and earlier.id < waiting.id)
-    order by waiting.next_attempt_at for update skip locked limit 500)"""
+    where waiting.id = any(array(
+        select due.id from dead_letters due where due.parked_at is null and due.next_attempt_at <= now()
+        order by due.next_attempt_at limit 200))
+      and waiting.id > (
+        select min(first.id) from dead_letters first
+        where first.lane = waiting.lane and first.topic = waiting.topic and first.key_digest = waiting.key_digest)
+    for update skip locked)"""
 
-# The first of each key, where it is due and not parked. Without a key, every message is a first.
+# The first of each key, where it is due, not parked, and tried by nobody. Without a key, every message is a first.
 CLAIM_DUE = """
-update dead_letters d set attempts = d.attempts + 1,
+update dead_letters d set attempts = d.attempts + 1, claimed_until = now() + make_interval(secs => $2),
     next_attempt_at = now() + make_interval(secs => $1 * 2 ^ least(d.attempts, 10) * (0.5 + random() / 2))
 where d.id = (
     select head.id from dead_letters head
-    where head.parked_at is null and head.next_attempt_at <= now()
-      and (head.key_digest is null or not exists (
-        select from dead_letters earlier where earlier.lane = head.lane and earlier.topic = head.topic
-          and earlier.key_digest = head.key_digest and earlier.id < head.id))
+    where head.id = any(array(
+        select due.id from dead_letters due where due.parked_at is null and due.next_attempt_at <= now()
+        order by due.next_attempt_at limit 200))
+      and head.parked_at is null and head.next_attempt_at <= now()
+      and (head.claimed_until is null or head.claimed_until <= now())
+      and (head.key_digest is null or head.id = (
+        select min(first.id) from dead_letters first
+        where first.lane = head.lane and first.topic = head.topic and first.key_digest = head.key_digest))
     order by head.next_attempt_at for update skip locked limit 1)
 returning d.id, d.lane, d.topic, d.partition, d."offset", d.message_id, d.type, d.sealed_record, d.reason, d.attempts,
     d.set_aside_at, d.next_attempt_at, d.parked_at"""
@@ -130,11 +148,15 @@ class DeadLetter:
         return Arrival.unpack(conn.context.identity.keyring.open(self.sealed_record, place))
 
 
-async def claim_due(conn: Connection) -> DeadLetter | None:
-    """Take the first message that is due, with its attempt counted and its next time set."""
-    await conn.execute(POSTPONE_FOLLOWERS, FOLLOWER_SECONDS)
-    row = await conn.fetchrow(CLAIM_DUE, FIRST_PAUSE_SECONDS)
-    return None if row is None else DeadLetter(*row)
+async def claim_due(conn: Connection, *, seconds: float) -> DeadLetter | None:
+    """Take the first message that is due, for so many seconds, with its attempt counted and its next time set."""
+    while True:
+        postponed = await conn.execute(POSTPONE_FOLLOWERS, FOLLOWER_SECONDS)
+        row = await conn.fetchrow(CLAIM_DUE, FIRST_PAUSE_SECONDS, seconds)
+        if row is not None:
+            return DeadLetter(*row)
+        if postponed == "UPDATE 0":
+            return None
 
 
 DELETE_DEAD_LETTER = """
@@ -153,32 +175,35 @@ async def delete(conn: Connection, dead_letter_id: int) -> bool:
     return await conn.fetchval(DELETE_DEAD_LETTER, dead_letter_id) is not None
 
 
+# Attempts are counted by the claim alone, so their number says whether the claim still holds.
 NOTE_FAILURE = """
-update dead_letters set reason = $2, parked_at = case when attempts >= $3 or $4 then now() end
-where id = $1 returning parked_at is not null"""
+update dead_letters set reason = $3, claimed_until = null, parked_at = case when $4 then now() end
+where id = $1 and attempts = $2 returning id"""
 
-UNCOUNT = "update dead_letters set attempts = attempts - 1 where id = $1"
-
-
-class Outcome(StrEnum):
-    """What became of one retry."""
-
-    HANDLED = "handled"
-    FAILED = "failed"
-    OUTAGE = "outage"
+UNCOUNT = """
+update dead_letters set attempts = attempts - 1, claimed_until = null where id = $1 and attempts = $2"""
 
 
 class Retries:
-    """The loop's tick over one service's dead letters."""
+    """The tick over one service's dead letters; several loops may share it, for a handler that hangs holds one up."""
 
     def __init__(self, database: Database, handlers: Handlers) -> None:
         self._database = database
         self._handlers = handlers
+        self._measured = -MEASURE_SECONDS
+
+    def loops(self, *, pool_size: int, every: float = 1.0) -> list[Loop]:
+        """Make the loops that try messages again side by side; they leave half of the pool to others."""
+        count = max(1, min(LOOPS, pool_size // 2))
+        loops = [Loop(f"dead_letters_{number}", self.tick, every=every) for number in range(1, count + 1)]
+        for loop in loops:
+            self._database.bell.hear(BELL, loop.wake)
+        return loops
 
     async def tick(self) -> int:
         """Try one message again; gives how many were handled or moved on. An outage is raised, and not counted."""
         async with self._database.transaction() as conn:
-            letter = await claim_due(conn)
+            letter = await claim_due(conn, seconds=self._handlers.seconds + CLAIM_MARGIN_SECONDS)
         if letter is None:
             await self._measure()
             return 0
@@ -191,7 +216,7 @@ class Retries:
         except Exception as error:
             if is_outage(error):
                 async with self._database.transaction() as conn:
-                    await conn.execute(UNCOUNT, letter.id)
+                    await conn.execute(UNCOUNT, letter.id, letter.attempts)
                 raise
             await self._note(letter, error)
         return 1
@@ -208,8 +233,10 @@ class Retries:
 
     async def _note(self, letter: DeadLetter, error: Exception) -> None:
         reason = describe(error)
+        most = HUNG_ATTEMPTS if isinstance(error, Hung) else ATTEMPTS
+        parked = letter.attempts >= most or isinstance(error, Refusal)
         async with self._database.transaction() as conn:
-            parked = await conn.fetchval(NOTE_FAILURE, letter.id, reason, ATTEMPTS, isinstance(error, Refusal))
+            noted = await conn.fetchval(NOTE_FAILURE, letter.id, letter.attempts, reason, parked)
         log.warning(
             "dead_letter_failed",
             lane=letter.lane,
@@ -217,10 +244,13 @@ class Retries:
             attempts=letter.attempts,
             reason=reason,
         )
-        if parked:
+        if parked and noted is not None:
             _alarm(letter.lane, letter.message_id, reason)
 
     async def _measure(self) -> None:
+        if time.monotonic() - self._measured < MEASURE_SECONDS:
+            return
+        self._measured = time.monotonic()
         async with self._database.transaction() as conn:
             parked, waiting = await count(conn)
         service = self._database.identity.service

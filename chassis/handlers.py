@@ -35,7 +35,7 @@ class Handlers:
 
     def __init__(self, *, seconds: float = SECONDS) -> None:
         self._by_type: dict[str, tuple[Lane, type[Message], Handler[Any]]] = {}
-        self._seconds = seconds
+        self.seconds = seconds
 
     def on(self, message: type[M], *, lane: Lane = Lane.NORMAL) -> Callable[[Handler[M]], Handler[M]]:
         """Register the one handler of a message; all messages of a topic share a lane, or their order would be lost."""
@@ -93,13 +93,13 @@ class Handlers:
         _, model, handler = self._by_type[envelope.type]
         message = open_sealed(read(model, arrival), envelope, identity)
         conn.context.cause = envelope.id
-        timeout = asyncio.timeout(self._seconds)
+        timeout = asyncio.timeout(self.seconds)
         try:
             async with timeout:
                 await handler(conn, message, envelope)
         except TimeoutError as error:
             if timeout.expired():
-                raise Hung(f"the handler of {envelope.type} took more than {self._seconds:g} s") from error
+                raise Hung(f"the handler of {envelope.type} took more than {self.seconds:g} s") from error
             raise
         finally:
             conn.context.cause = None

@@ -139,9 +139,8 @@ def worker_parts(service: Service[S], runtime: Runtime[S]) -> Iterator[Part]:
         yield Part("consumers", each.consumer_group, each.run, each.stop, each.assigned.is_set)
     watchdog = Watchdog(consumers, database.ping, bootstrap=kafka, seconds=settings.stuck_seconds)
     yield Part("watchdog", "watchdog", watchdog.run, watchdog.stop)
-    retries = Loop("dead_letters", dead_letters.Retries(database, service.handlers).tick, every=1.0)
-    database.bell.hear(dead_letters.BELL, retries.wake)
-    for loop in (*service.loops(runtime), retries, janitor.loop(database)):
+    retries = dead_letters.Retries(database, service.handlers)
+    for loop in (*service.loops(runtime), *retries.loops(pool_size=settings.pool_size), janitor.loop(database)):
         yield Part("loops", loop.name, loop.run, loop.stop)
     sender = Sender(kafka, f"samband-{service.name}-relay", settings.topic_prefix)
     relay = Relay(settings.database_url, service.name, sender, archive_days=settings.archive_days)

@@ -46,7 +46,10 @@ async def page(database: Database) -> list[DeadLetter]:
 
 
 async def make_due(owner: Owner) -> None:
-    await owner.execute("update things.dead_letters set next_attempt_at = now() - interval '1 second'")
+    """As if the pauses, and the claims of processes that died, were over."""
+    await owner.execute(
+        "update things.dead_letters set next_attempt_at = now() - interval '1 second', claimed_until = null"
+    )
 
 
 def retries(database: Database, trouble: Callable[[int], Awaitable[None]] | None = None) -> Retries:

@@ -196,5 +196,5 @@ def test_every_rule_of_the_data_is_a_named_constraint(path: Path) -> None:
     sql = NO_RULES.sub("''", path.read_text(encoding="utf-8"))
     found = list(RULE.finditer(sql))
     nameless = [sql[max(0, rule.start() - 60) : rule.end()] for rule in found if not NAMED.search(sql[: rule.start()])]
-    assert found
+    assert found or "create table" not in sql
     assert nameless == []

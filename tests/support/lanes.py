@@ -10,7 +10,6 @@ from uuid import uuid4
 from chassis.consume import Consumer
 from chassis.dead_letters import Retries
 from chassis.handlers import Handlers, Lane
-from chassis.loop import Loop
 from chassis.postgres import Connection, Database
 from contracts.message import Envelope, Headers
 from contracts.topics import ACCOUNTS
@@ -50,17 +49,16 @@ def handlers(trouble: Trouble | None = None, *, seconds: float = 20.0) -> Handle
 async def consuming(database: Database, bus: Bus, found: Handlers, *, retrying: bool = True) -> AsyncIterator[Consumer]:
     """Run the consumer and the loop of retries; stop them in order."""
     consumer = Consumer(database, found, Lane.URGENT, bootstrap=bus.bootstrap, topic_prefix=bus.prefix)
-    retries = Loop("dead_letters", Retries(database, found).tick, every=0.05)
-    tasks = [asyncio.create_task(consumer.run())]
-    if retrying:
-        tasks.append(asyncio.create_task(retries.run()))
+    retries = Retries(database, found).loops(pool_size=10, every=0.05) if retrying else []
+    tasks = [asyncio.create_task(consumer.run()), *(asyncio.create_task(loop.run()) for loop in retries)]
     try:
         async with asyncio.timeout(30):
             await consumer.assigned.wait()
         yield consumer
     finally:
         consumer.stop()
-        retries.stop()
+        for loop in retries:
+            loop.stop()
         async with asyncio.timeout(30):
             await asyncio.gather(*tasks)
 
