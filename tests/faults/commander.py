@@ -78,9 +78,9 @@ class Commander:
         body = {"book_id": str(book), "entry_id": str(command.subject), "stumbles": stumbles}
 
         async def post() -> None:
-            api = self._chance.choice(self._stage.of("ledger", "api")).url
             headers = {"idempotency-key": str(command.subject)}
-            answer = await self._client.post(f"{api}/v1/entries", json=body, headers=headers)
+            async with self._stage.rotation.copy(self._chance) as api:
+                answer = await self._client.post(f"{api.url}/v1/entries", json=body, headers=headers)
             command.settle(_outcome(answer, created=201, refused=409))
 
         await self._insist(command, post)

@@ -96,14 +96,14 @@ async def cut_relay(scene: Scene) -> None:
 
 async def freeze_relay(scene: Scene) -> None:
     """Freeze the leading relay until another leads, and let it wake with its last batch still in hand."""
-    leader = await _leader(scene.stage)
+    leader = await relay_leader(scene.stage)
     async with leader.frozen():
         await asyncio.sleep(FREEZE_SECONDS)
 
 
 async def wake_relay(scene: Scene) -> None:
     """Freeze the leading relay, end its session as Postgres would after a while, and let it wake in its successor's time."""
-    leader = await _leader(scene.stage)
+    leader = await relay_leader(scene.stage)
     async with leader.frozen():
         await cut_relay(scene)
         await asyncio.sleep(scene.chance.uniform(1, 3))
@@ -191,8 +191,16 @@ INJURIES: Mapping[str, Injury] = {
 }
 
 
-async def _leader(stage: Stage) -> Keeper:
+async def relay_leader(stage: Stage) -> Keeper:
     """Find the ledger's worker that leads; raises `LookupError` while there is none."""
+    for keeper in await relay_leaders(stage):
+        return keeper
+    raise LookupError("no relay leads just now")
+
+
+async def relay_leaders(stage: Stage) -> list[Keeper]:
+    """Find the ledger's workers that say that they lead: one, but while a relay has not noticed yet that it no longer does."""
+    found = []
     async with httpx2.AsyncClient(timeout=5) as client:
         for keeper in stage.of("ledger", "worker"):
             try:
@@ -200,5 +208,5 @@ async def _leader(stage: Stage) -> Keeper:
             except httpx2.TransportError:
                 continue
             if 'samband_relay_leads{service="ledger"} 1.0' in metrics:
-                return keeper
-    raise LookupError("no relay leads just now")
+                found.append(keeper)
+    return found

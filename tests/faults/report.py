@@ -19,7 +19,7 @@ class Sum:
     fallen: int = 0
     slowest_recovery: float = 0.0
     waits: dict[str, float] = field(default_factory=dict)
-    """The most seconds that a message owed during an injury was under way, by injury."""
+    """The most seconds that a message owed while a broker was hurt was under way, by injury."""
     damages: Counter[Damage] = field(default_factory=Counter)
 
     def add(self, result: Result) -> None:

@@ -25,7 +25,7 @@ from tests.faults.observed import Observed
 from tests.faults.post import BOUNCING
 from tests.faults.schedule import Planned
 from tests.faults.stage import Stage
-from tests.faults.trio_injuries import TRIO_INJURIES
+from tests.faults.trio_injuries import BROKER_INJURIES, TRIO_INJURIES
 
 log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ class Injured:
 @dataclass(frozen=True, slots=True)
 class Result:
     """What came of a round. `recovered` is the seconds from the last fault's end to quiet; `waits` are the most seconds
-    that a message owed during an injury was under way, by injury.
+    that a message owed while a broker was hurt was under way, by injury.
     """
 
     order: Order
@@ -158,6 +158,8 @@ async def _injure(stage: Stage, planned: Planned, history: History, began: datet
 def _waits(injured: Sequence[Injured], observed: Observed) -> dict[str, float]:
     longest: dict[str, float] = defaultdict(float)
     for each in injured:
+        if each.injury not in BROKER_INJURIES:
+            continue
         during = [wait.seconds for wait in observed.waits if each.began <= wait.owed_at <= each.ended]
         longest[each.injury] = max(longest[each.injury], *during, 0.0)
     return longest

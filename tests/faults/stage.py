@@ -20,6 +20,7 @@ from deploy.local.stack import Running
 from tests.faults.keeper import Death, Keeper, Unit
 from tests.faults.ledger.messages import ENTRIES
 from tests.faults.post import Post
+from tests.faults.rotation import Rotation
 
 OTHERS = {"ledger": "tests.faults.ledger", "mirror": "tests.faults.mirror"}
 
@@ -84,8 +85,12 @@ class Stage:
     servers: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a server is hurt: what is down cannot be hurt again."""
     tasks: dict[Unit, "asyncio.Task[None]"] = field(default_factory=dict)
+    rotation: Rotation = field(init=False)
     gone: list[Death] = field(default_factory=list)
     """Ends of processes whose keepers were dismissed."""
+
+    def __post_init__(self) -> None:
+        self.rotation = Rotation(lambda: self.of("ledger", "api"))
 
     async def restart_postgres(self) -> None:
         """Stop Postgres at once, as if its process had crashed, and start it again."""

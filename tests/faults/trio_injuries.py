@@ -43,6 +43,7 @@ TRIO_INJURIES: Mapping[str, Injury] = {
     "freeze leader": freeze_leader,
     "restart in turn": restart_in_turn,
 }
+BROKER_INJURIES = ("pause kafka", "crash kafka", *TRIO_INJURIES)
 TRIO_SHARES = tuple((name, 1) for name in TRIO_INJURIES)
 
 
