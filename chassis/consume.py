@@ -21,9 +21,9 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from chassis import dead_letters, inbox, telemetry
 from chassis.arrival import Arrival, Broken
-from chassis.dead_letters import DiedTooOften, Waits
+from chassis.dead_letters import DiedTooOften, Untried, Waits
 from chassis.failpoints import reach
-from chassis.handlers import Handlers, Lane
+from chassis.handlers import Handlers, Hung, Lane
 from chassis.inbox import Claim
 from chassis.loop import backoff
 from chassis.postgres import Connection, Database, is_outage
@@ -206,6 +206,8 @@ class Consumer:
                 return
 
     async def _handle(self, arrivals: Sequence[Arrival], untried: set[Partition]) -> None:
+        """Handle a batch together or, when that fails, one at a time; a handler that hangs is waited for only once."""
+        hung: Hung | None = None
         if not untried:
             try:
                 async with self._database.transaction() as conn:
@@ -214,13 +216,23 @@ class Consumer:
                 if is_outage(error):
                     raise
                 log.info("batch_taken_apart", group=self.consumer_group, size=len(arrivals), error=type(error).__name__)
+                hung = error if isinstance(error, Hung) else None
             else:
                 return
+        slow: set[str] = set()
         for arrival in arrivals:
-            await self._handle_alone(arrival, count=(arrival.topic, arrival.partition) in untried)
+            failure: Exception | None
+            if hung is not None and arrival is hung.arrival:
+                failure = await self._keep(arrival, hung)
+            elif arrival.envelope is not None and arrival.envelope.type in slow:
+                failure = await self._keep(arrival, Untried("for the retries, because the handler of its type hangs"))
+            else:
+                failure = await self._handle_alone(arrival, count=(arrival.topic, arrival.partition) in untried)
+            if isinstance(failure, Hung) and arrival.envelope is not None:
+                slow.add(arrival.envelope.type)
 
-    async def _handle_alone(self, arrival: Arrival, *, count: bool) -> None:
-        """Handle one message in a transaction of its own, and set it aside when that fails."""
+    async def _handle_alone(self, arrival: Arrival, *, count: bool) -> Exception | None:
+        """Handle one message in a transaction of its own; gives why it was set aside, when that failed."""
         try:
             if count:
                 await self._count_trial(arrival)
@@ -231,11 +243,17 @@ class Consumer:
         except Exception as error:
             if is_outage(error):
                 raise
-            async with self._database.transaction() as conn:
-                claim = await self._claim(conn, [arrival])
-                await inbox.end_trials(conn, self.lane, arrival.topic, arrival.partition, arrival.offset)
-                if claim.fresh:
-                    await self._set_aside(conn, arrival, error)
+            return await self._keep(arrival, error)
+        return None
+
+    async def _keep(self, arrival: Arrival, error: Exception) -> Exception:
+        """Set a message aside in a transaction of its own, and give its failure back."""
+        async with self._database.transaction() as conn:
+            claim = await self._claim(conn, [arrival])
+            await inbox.end_trials(conn, self.lane, arrival.topic, arrival.partition, arrival.offset)
+            if claim.fresh:
+                await self._set_aside(conn, arrival, error)
+        return error
 
     async def _count_trial(self, arrival: Arrival) -> None:
         """Count a trial before it is made: after a start, the message that killed the process is among the first."""

@@ -45,6 +45,10 @@ class Waits(Exception):
     """An earlier message of the same key was set aside."""
 
 
+class Untried(Waits):
+    """The handler of this type hangs, so that those who wait behind it go on while the retries try it."""
+
+
 async def set_aside(conn: Connection, lane: str, arrival: Arrival, error: Exception) -> None:
     """Keep a message whole, sealed to this service itself, with why; in the transaction that claims it in the inbox.
 
@@ -69,7 +73,7 @@ async def set_aside(conn: Connection, lane: str, arrival: Arrival, error: Except
         keyring.seal(arrival.pack(), keyring.service, place),
         describe(error),
         0 if isinstance(error, Waits) else 1,
-        FOLLOWER_SECONDS if isinstance(error, Waits) else FIRST_PAUSE_SECONDS,
+        _pause(error),
         parked,
         topic.retention if (topic := topics.BY_NAME.get(arrival.topic)) and topic.holds_secrets else None,
     )
@@ -82,6 +86,16 @@ async def set_aside(conn: Connection, lane: str, arrival: Arrival, error: Except
         _alarm(lane, message_id, describe(error))
 
 
+def _pause(error: Exception) -> float:
+    match error:
+        case Untried():
+            return 0.0
+        case Waits():
+            return FOLLOWER_SECONDS
+        case _:
+            return FIRST_PAUSE_SECONDS
+
+
 def describe(error: BaseException) -> str:
     """Say what went wrong without the content of the message: only our own errors' texts are known to be free of it."""
     own = type(error).__module__.partition(".")[0] in {"chassis", "contracts", "services"}
@@ -90,11 +104,11 @@ def describe(error: BaseException) -> str:
 
 # What waits behind another becomes due when the one before it goes. That one may go unseen by it, so it is looked at
 # all the same, ever more seldom: first after $1 seconds, then after as long as it has waited, at last every hour.
-# Here and below, the array bounds the work to a few of those that are due, whatever the planner believes of the rest.
+# Here and below, arrays bound the work to a few of those that are due, once, whatever the planner believes of the table.
 POSTPONE_FOLLOWERS = """
 update dead_letters set next_attempt_at =
     now() + least(greatest(make_interval(secs => $1), now() - set_aside_at), interval '1 hour')
-where id in (
+where id = any(array(
     select waiting.id from dead_letters waiting
     where waiting.id = any(array(
         select due.id from dead_letters due where due.parked_at is null and due.next_attempt_at <= now()
@@ -102,7 +116,7 @@ where id in (
       and waiting.id > (
         select min(first.id) from dead_letters first
         where first.lane = waiting.lane and first.topic = waiting.topic and first.key_digest = waiting.key_digest)
-    for update skip locked)"""
+    for update skip locked))"""
 
 # The first of each key, where it is due, not parked, and tried by nobody. Without a key, every message is a first.
 CLAIM_DUE = """

@@ -27,7 +27,11 @@ class Lane(StrEnum):
 
 
 class Hung(Exception):
-    """The handler did not return in its time."""
+    """The handler did not return in its time; `arrival` is the message it was given."""
+
+    def __init__(self, text: str, arrival: Arrival) -> None:
+        super().__init__(text)
+        self.arrival = arrival
 
 
 class Handlers:
@@ -99,7 +103,7 @@ class Handlers:
                 await handler(conn, message, envelope)
         except TimeoutError as error:
             if timeout.expired():
-                raise Hung(f"the handler of {envelope.type} took more than {self.seconds:g} s") from error
+                raise Hung(f"the handler of {envelope.type} took more than {self.seconds:g} s", arrival) from error
             raise
         finally:
             conn.context.cause = None

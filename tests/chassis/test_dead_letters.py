@@ -1,6 +1,11 @@
 """Dead letters: kept whole and unreadable, tried again later and later, parked at last, and in an operator's hands."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TypeAlias
 from uuid import uuid4
 
@@ -15,7 +20,9 @@ from chassis.errors import Kind, Refusal
 from chassis.postgres import Database
 from chassis.sealing import CannotOpen
 from contracts.topics import CODES
+from tests.chassis.test_statements import nodes
 from tests.support.lanes import CREATE_EFFECTS, TOPIC, body, handlers, headers
+from tests.support.waiting import until
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 CANARY = "canary-161803"
@@ -217,3 +224,146 @@ async def test_a_record_with_a_secret_is_kept_no_longer_than_its_topic_keeps_it(
     await set_aside(database, arrival(1), arrival(2, topic=CODES.name))
     rows = await owner.fetch("select purge_at - set_aside_at as kept from things.dead_letters order by id")
     assert [row["kept"] for row in rows] == [None, CODES.retention]
+
+
+@asynccontextmanager
+async def held(database: Database) -> AsyncIterator[asyncio.Event]:
+    """A retry under way, whose handler returns when the event is set, before the block ends."""
+    tried, may_return = asyncio.Event(), asyncio.Event()
+
+    async def trouble(_n: int) -> None:
+        tried.set()
+        await may_return.wait()
+
+    under_way = asyncio.create_task(retries(database, trouble).tick())
+    await tried.wait()
+    yield may_return
+    may_return.set()
+    assert await under_way == 1
+
+
+async def test_what_is_being_tried_is_nobody_elses_however_long_its_handler_takes(
+    database: Database, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "FIRST_PAUSE_SECONDS", 0.0)
+    await owner.execute(CREATE_EFFECTS)
+    await set_aside(database, arrival(1))
+    await set_aside(database, arrival(2), error=Waits("for an earlier message of its key"))
+    await make_due(owner)
+    async with held(database):
+        assert await retries(database).tick() == 0
+        assert [(letter.attempts, letter.next_attempt_at < datetime.now(UTC)) for letter in await page(database)] == [
+            (2, True),
+            (0, False),
+        ]
+    assert [row["n"] for row in await owner.fetch("select n from things.effects")] == [1]
+    assert await retries(database).tick() == 1
+    assert [row["n"] for row in await owner.fetch("select n from things.effects order by id")] == [1, 2]
+
+
+async def test_a_claim_lasts_longer_than_the_handler_may_take_and_then_another_takes_it(
+    database: Database, owner: Owner, power_cut: None
+) -> None:
+    await set_aside(database, arrival())
+    await make_due(owner)
+    with pytest.raises(PowerCut):
+        await retries(database).tick()
+    seconds = await owner.fetchval("select extract(epoch from claimed_until - now())::float8 from things.dead_letters")
+    assert retries(database)._handlers.seconds + 10 < seconds < 60
+    past = "now() - interval '1 second'"
+    await owner.execute(f"update things.dead_letters set claimed_until = {past}, next_attempt_at = {past}")  # noqa: S608
+    with pytest.raises(PowerCut):
+        await retries(database).tick()
+    assert [letter.attempts for letter in await page(database)] == [3]
+
+
+async def test_a_claim_that_has_run_out_says_nothing_about_its_successors(database: Database, owner: Owner) -> None:
+    await set_aside(database, arrival())
+    await make_due(owner)
+    async with database.transaction() as conn:
+        letter = await dead_letters.claim_due(conn, seconds=10)
+    assert letter is not None
+    await owner.execute("update things.dead_letters set attempts = attempts + 1")  # As another that claims it.
+    await retries(database)._note(letter, NoThanks())
+    assert [(letter.attempts, letter.parked_at) for letter in await page(database)] == [(3, None)]
+
+
+@pytest.mark.goal("rel-R3")
+async def test_several_loops_keep_the_order_of_each_key_while_messages_fail_now_and_then(
+    database: Database, owner: Owner, quick_retries: None
+) -> None:
+    await owner.execute(CREATE_EFFECTS)
+    chance, failed = random.Random(20261124), set[int]()
+
+    async def trouble(n: int) -> None:
+        await asyncio.sleep(0)
+        if n not in failed and chance.random() < 0.4:
+            failed.add(n)
+            raise ZeroDivisionError
+
+    for n in range(60):
+        key = str(n % 3).encode()
+        await set_aside(database, arrival(n, key=key), error=Waits("x") if n >= 3 else None)
+    workers = [Retries(database, handlers(trouble)) for _ in range(2)]
+    loops = [loop for worker in workers for loop in worker.loops(pool_size=4, every=0.02)]
+    tasks = [asyncio.create_task(loop.run()) for loop in loops]
+    await make_due(owner)
+    try:
+        await until(lambda: owner.fetchval("select not exists (select from things.dead_letters)"), what="all handled")
+    finally:
+        for loop in loops:
+            loop.stop()
+        await asyncio.gather(*tasks)
+    effects = [row["n"] for row in await owner.fetch("select n from things.effects order by id")]
+    assert failed
+    for first in range(3):
+        assert [n for n in effects if n % 3 == first] == list(range(first, 60, 3))
+
+
+@pytest.mark.parametrize(("pool_size", "count"), [(2, 1), (4, 2), (10, 4), (200, 4)])
+def test_the_loops_leave_half_of_the_pool_to_others(pool_size: int, count: int, database: Database) -> None:
+    loops = retries(database).loops(pool_size=pool_size)
+    assert [loop.name for loop in loops] == [f"dead_letters_{n}" for n in range(1, count + 1)]
+
+
+FILL = """
+insert into things.dead_letters (lane, topic, partition, "offset", key_digest, source, message_id, sealed_record, reason,
+    attempts, next_attempt_at, parked_at)
+select 'urgent', 't', 0, n, sha256((case when $1 then 'one key' else n::text end)::bytea), 'test', n::text,
+    repeat('x', 1500), 'x', 1, now() - interval '1 second', case when $1 and n = 1 then now() end
+from generate_series(1, 10000) n"""
+
+
+@pytest.mark.parametrize("behind_one", [False, True], ids=["own keys", "behind one that is parked"])
+@pytest.mark.parametrize("analysed", [False, True])
+async def test_ten_thousand_that_wait_do_not_make_a_claim_look_at_them_all(
+    behind_one: bool, analysed: bool, database: Database, owner: Owner
+) -> None:
+    await owner.execute(FILL, behind_one)
+    if analysed:
+        await owner.execute("analyze things.dead_letters")
+    statements: list[tuple[str, tuple[float, ...]]] = [
+        (dead_letters.POSTPONE_FOLLOWERS, (30.0,)),
+        (dead_letters.CLAIM_DUE, (1.5, 10.0)),
+    ]
+    for statement, values in statements:
+        async with database.transaction() as conn:
+            plan = json.loads(await conn.fetchval(f"explain (analyze, format json) {statement}", *values))[0]["Plan"]
+        looked_up = [node["Actual Loops"] for node in nodes(plan) if node.get("Index Name") == "dead_letters_by_key"]
+        assert looked_up
+        assert max(looked_up) <= 200
+
+
+async def test_those_behind_a_parked_one_are_looked_at_ever_more_seldom(database: Database, owner: Owner) -> None:
+    await owner.execute(FILL, True)
+    async with database.transaction() as conn:
+        assert await dead_letters.claim_due(conn, seconds=10) is None
+    soonest = "select extract(epoch from min(next_attempt_at) - now())::float8 from things.dead_letters where id > 1"
+    assert 25 < await owner.fetchval(soonest) <= 30
+    for age, pause in (("5 minutes", 300), ("3 days", 3600)):
+        await owner.execute(
+            "update things.dead_letters set next_attempt_at = now(), set_aside_at = now() - $1::text::interval", age
+        )
+        async with database.transaction() as conn:
+            assert await dead_letters.claim_due(conn, seconds=10) is None
+        assert pause - 5 < await owner.fetchval(soonest) <= pause + 5
