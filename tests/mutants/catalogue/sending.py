@@ -32,7 +32,7 @@ MUTANTS = (
 """,
             ),
         ),
-        Rounds(("die: relay",) * 3, first_seed=5),
+        Rounds(("die: relay",) * 6, first_seed=48),
         frozenset({"lost"}),
     ),
     Mutant(
