@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-STOP_SECONDS = {"watchdog": 2.0, "http": 12.0, "consumers": 17.0, "loops": 10.0, "relay": 5.0}
+STOP_SECONDS = {"watchdog": 2.0, "http": 16.0, "consumers": 17.0, "loops": 10.0, "relay": 5.0}
 """The most each group may take; together they fit in a pod's grace period of 60 s, and normally end at once."""
 LEAVE_SECONDS = 20.0
 """The most that the ordered stop of a stuck process may take, before it leaves without."""
@@ -105,7 +105,9 @@ class Parts:
         return next((str(part.error) for part in self._parts if isinstance(part.error, Stuck)), None)
 
     async def require_ready(self) -> None:
-        """Raise `NotReady` with the names of the parts that are not."""
+        """Raise `NotReady` with the names of the parts that are not, and when all are to stop."""
+        if self.stopping.is_set():
+            raise NotReady("it stops")
         if waiting := [part.name for part in self._parts if not part.ready()]:
             raise NotReady(waiting)
 

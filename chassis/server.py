@@ -1,5 +1,6 @@
 """Server: HTTP from a process's first moment; until the service is there, its routes say that they cannot be served yet."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from http import HTTPStatus
 import uvicorn
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.errors import Misconfigured
 from chassis.http import METHODS
@@ -35,11 +36,17 @@ def not_yet() -> APIRouter:
 
 
 class Server:
-    """Serves one app on a socket until stopped; `app` may be replaced while it serves, and each request meets one."""
+    """Serves one app on a socket until stopped; `app` may be replaced while it serves, and each request meets one.
 
-    def __init__(self, listening: socket.socket, app: ASGIApp) -> None:
+    Whoever shares out the requests learns a little late that it stops. So it goes on for `drain_seconds`, but tells each
+    client to close its connection: one that is kept would be cut at the end, perhaps with a request on its way.
+    """
+
+    def __init__(self, listening: socket.socket, app: ASGIApp, *, drain_seconds: float = 0.0) -> None:
         self.app = app
         self._listening = listening
+        self._drain_seconds = drain_seconds
+        self._draining = False
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 self._pass_on,
@@ -59,11 +66,20 @@ class Server:
         await self._uvicorn.serve(sockets=[self._listening])
 
     def stop(self) -> None:
-        """Ask it to end."""
+        """Ask it to end, once it is drained."""
+        self._draining = True
+        asyncio.get_running_loop().call_later(self._drain_seconds, self._end)
+
+    def _end(self) -> None:
         self._uvicorn.should_exit = True
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
+        async def close(message: Message) -> None:
+            if self._draining and message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
+
+        await self.app(scope, receive, close)
 
 
 class _Uvicorn(uvicorn.Server):

@@ -75,7 +75,7 @@ async def serve(service: Service[S], settings: S, *, api: bool, worker: bool) ->
     listening = listen(settings.http_host, settings.http_port)
     async with AsyncExitStack() as stack, Parts() as parts:
         routers = [health.router({"postgres": _not_open}, alive=parts.why_not_alive), not_yet()]
-        server = Server(listening, _app(service, settings, routers))
+        server = Server(listening, _app(service, settings, routers), drain_seconds=settings.drain_seconds if api else 0)
         parts.start([Part("http", "http", server.run, server.stop)])
         database = await parts.unless_stopping(_open(stack, service, settings, identity, role))
         if database is not None:

@@ -37,6 +37,10 @@ class ServiceSettings(BaseSettings):
     stuck_seconds: Annotated[
         float, Field(ge=1, le=3600, description="a lane that could read and does not for so long ends its process")
     ] = 60
+    drain_seconds: Annotated[
+        float,
+        Field(ge=0, le=5, description="how long the api goes on after SIGTERM, while requests still come its way"),
+    ] = 3
     archive_days: Annotated[
         int, Field(ge=0, le=7, description="days that published messages can be replayed; 0 = off")
     ] = 7

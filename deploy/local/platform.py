@@ -133,9 +133,11 @@ async def platform(
     urls = await provision(running.postgres, name, modules)
     keys = running.folder / f"keys-{name}"
     keysets.make(keys, modules)
-    # A killed worker's partitions move after the session; a laptop need not wait as long as a cluster.
+    # A killed worker's partitions move after the session, and nobody shares out requests; a laptop need not wait as long
+    # as a cluster.
     common = {
         "SAMBAND_SESSION_SECONDS": "2",
+        "SAMBAND_DRAIN_SECONDS": "0",
         "SAMBAND_KAFKA": running.kafka,
         "SAMBAND_TOPIC_PREFIX": prefix,
         **(settings or {}),

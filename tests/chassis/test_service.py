@@ -45,6 +45,7 @@ def settings_of(clone: Clone, database_url: str) -> ServiceSettings:
         public_keys=keys / "public",
         private_keys=keys / "private" / "things.json",
         http_port=free_port(),
+        drain_seconds=0,
     )
 
 
@@ -162,3 +163,19 @@ async def test_a_part_that_fails_ends_the_process_with_a_failure(clone: Clone, m
     async with serving(settings_of(clone, clone.urls("things").app), worker=True) as served:
         async with asyncio.timeout(30):
             assert await served.task == 1
+
+
+@pytest.mark.goal("rel-R12")
+async def test_one_that_is_told_to_stop_is_not_ready_and_goes_on_for_a_while(clone: Clone) -> None:
+    settings = settings_of(clone, clone.urls("things").app).model_copy(update={"drain_seconds": 3})
+    async with serving(settings) as served:
+        await served.ready()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        async def is_not_ready() -> bool:
+            return (await served.answer("/readyz")).text == "failed: parts\n"
+
+        await until(is_not_ready, what="a service that is not ready")
+        assert (await served.answer("/v1/things")).status_code == httpx2.codes.OK
+        async with asyncio.timeout(30):
+            assert await served.task == 0

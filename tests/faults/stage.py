@@ -2,10 +2,11 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import asyncpg
@@ -160,7 +161,12 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    folder: Path, broker: Broker, *, units: Iterable[Unit] = UNITS, tell: Callable[[str], None] = lambda _: None
+    folder: Path,
+    broker: Broker,
+    *,
+    units: Iterable[Unit] = UNITS,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    tell: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Stage]:
     """Start the units on servers of their own and wait until all are ready; stop them in order at the end."""
     async with AsyncExitStack() as stack:
@@ -169,7 +175,7 @@ async def stage(
         running = Running(folder, server.url, broker.bootstrap)
         tell("servers are up")
         made = await stack.enter_async_context(
-            platform(running, smtp_port=post.smtp_port, settings=SETTINGS, others=OTHERS, topics=TOPICS)
+            platform(running, smtp_port=post.smtp_port, settings={**SETTINGS, **settings}, others=OTHERS, topics=TOPICS)
         )
         environment = made.environments["ledger"]
         keyring = Keyring.load(

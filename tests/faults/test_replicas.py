@@ -25,12 +25,16 @@ SESSION_SECONDS = 2.0
 SOON = SESSION_SECONDS + 13
 """The session, and what a rebalance takes on a machine that has other work."""
 STOP_SECONDS = 25.0
+SETTINGS = {"SAMBAND_DRAIN_SECONDS": "3"}
 
 
 @pytest.fixture(scope="module")
 async def eight() -> AsyncIterator[Stage]:
     with own_folder("test") as folder:
-        async with single_broker(folder) as broker, stage(folder, broker, units=(*PAIR, *MORE)) as found:
+        async with (
+            single_broker(folder) as broker,
+            stage(folder, broker, units=(*PAIR, *MORE), settings=SETTINGS) as found,
+        ):
             yield found
 
 
@@ -98,6 +102,16 @@ async def test_every_copy_is_restarted_under_load_and_no_request_fails(eight: St
         for worker in restarted:
             await worker.terminate(within=STOP_SECONDS)
             await worker.ready()
+    assert failed(playing.result()) == []
+
+
+@pytest.mark.goal("rel-R12")
+async def test_a_copy_that_is_told_to_stop_before_the_requests_go_elsewhere_fails_none(eight: Stage) -> None:
+    async with eight.rotation.watching(), under_load(eight, commands=600, pace=50.0) as playing:
+        for copy in eight.of("ledger", "api"):
+            await copy.terminate(within=STOP_SECONDS)
+            await copy.ready()
+            await until(lambda: eight.rotation.takes(copy), what=f"requests to {copy.unit} again")  # noqa: B023
     assert failed(playing.result()) == []
 
 
