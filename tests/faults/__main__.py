@@ -109,7 +109,7 @@ def _tell(result: Result) -> None:
     program.tell(
         f"seed {result.order.seed}: {len(history.commands)} commands"
         f" ({history.count(Outcome.OK)} ok, {history.count(Outcome.REFUSED)} refused,"
-        f" {history.count(Outcome.UNKNOWN)} unknown), {len(result.order.injuries)} faults, {result.deaths} deaths,"
+        f" {history.count(Outcome.UNKNOWN)} unknown), {len(result.order.injuries)} faults, {len(result.deaths)} deaths,"
         f" {result.duplicates} duplicates delivered, quiet after {result.recovered:.1f} s,"
         f" {result.seconds:.0f} s in all: {'nothing damaged' if result.findings.clean else 'DAMAGED'}"
     )

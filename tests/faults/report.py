@@ -14,7 +14,9 @@ class Sum:
     commands: int = 0
     seeds: int = 0
     duplicates: int = 0
+    mails: int = 0
     deaths: int = 0
+    courier_deaths: int = 0
     doubled_by_a_death: int = 0
     fallen: int = 0
     slowest_recovery: float = 0.0
@@ -26,7 +28,9 @@ class Sum:
         self.commands += len(result.history.commands)
         self.seeds += 1
         self.duplicates += result.duplicates
-        self.deaths += result.deaths
+        self.mails += result.mails
+        self.deaths += len(result.deaths)
+        self.courier_deaths += result.courier_deaths
         self.fallen += len(result.fallen)
         self.doubled_by_a_death += result.findings.mails_doubled_by_a_death
         self.slowest_recovery = max(self.slowest_recovery, result.recovered)
@@ -53,6 +57,7 @@ class Sum:
         return [
             f"mails doubled by a death between the final dot and its answer: {self.doubled_by_a_death}",
             f"mails with an expired code: {of[Damage.MAIL_EXPIRED]}",
+            f"mails owed: {self.mails}, SIGKILLs of their couriers: {self.courier_deaths}",
             f"deaths: {self.deaths}",
             f"processes fallen by themselves: {self.fallen}",
             f"duplicates delivered: {self.duplicates}",

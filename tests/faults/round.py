@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+import signal
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from tests.faults.checker import Damage, Findings, check
 from tests.faults.commander import Cast, Commander
 from tests.faults.history import History
 from tests.faults.injuries import INJURIES, Scene
+from tests.faults.keeper import Death
 from tests.faults.observed import Observed
 from tests.faults.post import BOUNCING
 from tests.faults.schedule import Planned
@@ -72,11 +74,21 @@ class Result:
     history: History
     findings: Findings
     duplicates: int
-    deaths: int
-    fallen: list[str]
+    mails: int
+    deaths: list[Death]
     waits: Mapping[str, float]
     recovered: float
     seconds: float
+
+    @property
+    def fallen(self) -> list[str]:
+        """Say which processes ended in a way that nobody meant."""
+        return [f"{death.unit} ended with {death.code} at {death.at:%T}" for death in self.deaths if not death.meant]
+
+    @property
+    def courier_deaths(self) -> int:
+        """Count the SIGKILLs of processes that send mails."""
+        return sum(death.unit.service == "notifications" and death.code == -signal.SIGKILL for death in self.deaths)
 
 
 async def play(stage: Stage, order: Order) -> Result:
@@ -98,15 +110,14 @@ async def play(stage: Stage, order: Order) -> Result:
     findings = check(history, observed, longest_wait=order.longest_wait)
     if recovered is None:
         findings.note(Damage.STUCK, f"not quiet {QUIET_SECONDS:g} s after the last fault")
-    deaths = stage.deaths()[before:]
     return Result(
         order,
         history,
         findings,
         observed.duplicates,
-        len(deaths),
-        [f"{death.unit} ended with {death.code} at {death.at:%T}" for death in deaths if not death.meant],
-        _waits([task.result() for task in injured], observed),
+        len(observed.mails),
+        stage.deaths()[before:],
+        _waits([task.result() for task in injured], observed) if order.longest_wait < math.inf else {},
         QUIET_SECONDS if recovered is None else recovered,
         time.monotonic() - started,
     )

@@ -142,7 +142,7 @@ class Stage:
         ]
 
     def deaths(self) -> list[Death]:
-        """Give every end of a process, in order of time."""
+        """List how processes ended, in the order of time."""
         deaths = [*self.gone, *(death for keeper in self.keepers.values() for death in keeper.deaths)]
         return sorted(deaths, key=lambda death: death.at)
 

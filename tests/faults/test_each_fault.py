@@ -58,4 +58,4 @@ async def test_without_a_fault_every_command_is_answered(stage: Stage) -> None:
     result = await play_short(stage)
     expect_nothing_damaged(result)
     assert {command.outcome.value for command in result.history.commands} == {"ok", "refused"}
-    assert result.deaths == 0
+    assert result.deaths == []
