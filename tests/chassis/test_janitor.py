@@ -1,15 +1,20 @@
 """The janitor forgets what is past its days, a bounded number at a time, and nothing younger."""
 
-from typing import TypeAlias
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from chassis import janitor
 from chassis.janitor import INBOX_DAYS
 from chassis.postgres import Database
-
-Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+from chassis.settings import ServiceSettings
+from contracts import topics
+from tests.conftest import Bus
+from tests.support import bus as stranger
+from tests.support.effects import Owner, expect_effects, send
+from tests.support.lanes import TOPIC, consuming, handlers, headers
+from tests.support.things import ThingHappened
 
 FILL_INBOX = """
 insert into things.inbox (source, message_id, handled_at)
@@ -44,6 +49,32 @@ async def test_messages_handled_longer_ago_than_the_window_go_and_younger_stay(
     await owner.execute(FILL_INBOX, INBOX_DAYS, -2, 3)
     assert await tick(database) == 0
     assert await left(owner, "inbox", "message_id") == [-2, -1, 0]
+
+
+@pytest.mark.goal("rel-R9")
+async def test_an_event_that_waited_thirty_days_is_handled_once_for_it_is_remembered_from_then_on(
+    database: Database, bus: Bus, owner: Owner, effects: None
+) -> None:
+    """Its age is no reason to refuse it, for its sender's relay may have waited, nor to forget it sooner."""
+    thing, event_id = uuid4(), str(uuid4())
+    message = ThingHappened(thing_id=thing, n=1)
+    written = (datetime.now(UTC) - timedelta(days=30)).isoformat().encode()
+    given = headers(message.type, {"ce_time": written}, event_id=event_id)
+    value, key = message.model_dump_json().encode(), message.key.encode()
+    async with consuming(database, bus, handlers()):
+        for n in range(2):
+            await stranger.write(bus.bootstrap, bus.prefix + TOPIC, value, key=key, headers=given)
+            await send(bus, ThingHappened(thing_id=thing, n=n + 2))
+            await expect_effects(owner, thing, *range(1, n + 3))
+            await tick(database)
+
+
+@pytest.mark.goal("rel-R9")
+def test_what_is_replayed_on_the_archives_last_day_is_remembered_until_its_topic_drops_it() -> None:
+    """The window begins when a message was handled, which may be as long before the replay as the archive reaches."""
+    most = ServiceSettings.model_json_schema()["properties"]["archive_days"]["maximum"]
+    longest = max(topic.retention for topic in topics.ALL)
+    assert timedelta(days=INBOX_DAYS) >= timedelta(days=most) + longest + timedelta(days=7)
 
 
 async def test_idempotency_keys_go_after_a_day(database: Database, owner: Owner) -> None:

@@ -26,6 +26,7 @@ CORPUS: dict[str, tuple[bytes | None, dict[str, bytes | None]]] = {
     "not JSON": (b"{nonsense", {}),
     "wrong type": (body(thing_id="11111111-1111-4111-8111-111111111111", n="many"), {}),
     "null value": (None, {}),
+    "too large to be ours": (b"x" * 1_000_000, {}),
     "unknown version": (body(), {"ce_type": b"auth.ThingHappened.v9"}),
     "type that is no type": (body(), {"ce_type": b"hello"}),
     "no type": (body(), {"ce_type": None}),

@@ -1,5 +1,6 @@
 """Trials: the first messages after a start are counted before they are tried, for one of them may have killed us."""
 
+import signal
 from uuid import uuid4
 
 import pytest
@@ -9,8 +10,11 @@ from chassis import failpoints
 from chassis.consume import DEATHS, Consumer
 from chassis.handlers import Lane
 from chassis.postgres import Database
-from tests.support.effects import Owner, effects_of
+from tests.conftest import Bus, Clone
+from tests.support.effects import Owner, effects_of, expect_effects, parked, send
 from tests.support.lanes import TOPIC, body, handlers, headers
+from tests.support.things import ThingHappened
+from tests.support.workers import worker
 
 pytestmark = pytest.mark.usefixtures("effects")
 
@@ -54,3 +58,21 @@ async def test_a_message_that_kills_the_process_at_each_start_is_set_aside_at_la
     assert await effects_of(owner, thing) == []
     reason = await owner.fetchval("select reason from things.dead_letters")
     assert reason is not None and "died 3 times" in reason
+
+
+@pytest.mark.goal("rel-R10")
+@pytest.mark.timeout(120)
+async def test_a_message_that_kills_real_processes_is_parked_after_three_and_the_others_go_on(
+    clone: Clone, bus: Bus, owner: Owner
+) -> None:
+    well = uuid4()
+    for n in (-1, 1, 2):
+        await send(bus, ThingHappened(thing_id=well if n > 0 else uuid4(), n=n))
+    for _ in range(DEATHS):
+        async with worker("tests.support.deadly", clone, bus) as doomed:
+            await doomed.ended()
+        assert doomed.process.returncode == -signal.SIGKILL
+    async with worker("tests.support.deadly", clone, bus):
+        (row,) = await parked(owner, 1)
+        await expect_effects(owner, well, 1, 2)
+    assert "died 3 times" in row["reason"]
