@@ -50,7 +50,7 @@ MUTANTS = (
             ),
         ),
         READING,
-        frozenset({"lost"}),
+        frozenset({"lost", "disordered"}),
     ),
     Mutant(
         "offset first",
@@ -104,13 +104,8 @@ MUTANTS = (
         CONSUME,
         (
             Edit(
-                """            else:
-                return
-        for arrival in arrivals:
-""",
-                """            return
-        for arrival in arrivals:
-""",
+                "        slow: set[str] = set()\n",
+                "        if not untried:\n            return\n        slow: set[str] = set()\n",
             ),
         ),
         READING,
@@ -130,12 +125,8 @@ MUTANTS = (
         CONSUME,
         (
             Edit(
-                """        except Exception as error:
-            if is_outage(error):
-                raise
-            async with""",
-                """        except Exception as error:
-            async with""",
+                "                raise\n            return await self._keep(",
+                "                pass\n            return await self._keep(",
             ),
         ),
         Assertions(("tests/chassis/test_outages.py",)),
@@ -155,7 +146,9 @@ MUTANTS = (
 """,
             ),
         ),
-        Assertions(("tests/chassis/test_trials.py",)),
+        Assertions(
+            ("tests/chassis/test_trials.py::test_a_message_that_kills_the_process_at_each_start_is_set_aside_at_last",)
+        ),
     ),
     Mutant(
         "letter gone first",
@@ -181,6 +174,15 @@ MUTANTS = (
         DEAD_LETTERS,
         (Edit("and (head.key_digest is null or", "and (true or head.key_digest is null or"),),
         Assertions(("tests/chassis/test_dead_letter_queues.py",)),
+    ),
+    Mutant(
+        "letter open",
+        "a dead letter that is being tried is nobody else's",
+        DEAD_LETTERS,
+        (Edit("and (head.claimed_until is null or", "and (true or head.claimed_until is null or"),),
+        Assertions(
+            (LETTER_TESTS + "test_what_is_being_tried_is_nobody_elses_however_long_its_handler_takes",),
+        ),
     ),
     Mutant(
         "retry not counted",
