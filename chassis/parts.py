@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,7 +18,9 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 STOP_SECONDS = {"watchdog": 2.0, "http": 16.0, "consumers": 17.0, "loops": 10.0, "relay": 5.0}
-"""The most each group may take; together they fit in a pod's grace period of 60 s, and normally end at once."""
+"""The most each group may take; normally they end at once."""
+STOP_ALTOGETHER_SECONDS = 24.0
+"""The most that all may take: what is cut off then is rolled back, and done again by another process."""
 LEAVE_SECONDS = 20.0
 """The most that the ordered stop of a stuck process may take, before it leaves without."""
 EX_SOFTWARE = 70
@@ -76,8 +79,10 @@ class Parts:
         if self.exit_code == EX_SOFTWARE:
             _leave_after(LEAVE_SECONDS)
         log.info("service_stops")
+        until = time.monotonic() + STOP_ALTOGETHER_SECONDS
         for group, seconds in STOP_SECONDS.items():
-            await _stop([part for part in self._parts if part.group == group], seconds)
+            left = max(0.0, until - time.monotonic())
+            await _stop([part for part in self._parts if part.group == group], min(seconds, left))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(number)
         log.info("service_stopped")
