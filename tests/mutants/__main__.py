@@ -4,18 +4,21 @@ Exit code 0 when every mutant was caught, else 1. Before its first mutant, each 
 """
 
 import argparse
+import asyncio
+import os
 import shutil
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from deploy.local import kafka_jars, program
+from deploy.local import kafka, kafka_jars, postgres, program
 from deploy.local.folders import CHECKOUT, own_folder
 from deploy.local.stack import stack
 from tests.mutants.catalogue.every import EVERY
 from tests.mutants.control import Control
 from tests.mutants.hunt import Ground, hunt
-from tests.mutants.mutant import Mutant
+from tests.mutants.mutant import Assertions, Mutant, Rounds
 from tests.mutants.tree import copy_checkout
 from tests.mutants.verdict import Fate, Verdict
 
@@ -41,23 +44,49 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _run(mutants: Sequence[Mutant]) -> int:
+    """Hunt with the tests and with the fault suite side by side: either waits more than it works."""
+    await kafka_jars.java()
     await kafka_jars.jars(program.tell)
-    caught = 0
+    by_tests = [mutant for mutant in mutants if isinstance(mutant.catcher, Assertions)]
+    by_rounds = [mutant for mutant in mutants if isinstance(mutant.catcher, Rounds)]
     with own_folder("test") as folder:
-        copy_checkout(folder / "tree")
-        async with stack("test") as servers:
-            ground = Ground(folder / "tree", servers, folder / "catcher.log")
-            control = Control(ground, mutants)
-            for mutant in mutants:
-                await control.before(mutant.catcher)
-                began = time.monotonic()
-                verdict = control.fault_of(mutant.catcher) or await hunt(ground, mutant)
-                caught += verdict.fate is Fate.CAUGHT
-                _tell(mutant, verdict, time.monotonic() - began)
-                if verdict.fate is not Fate.CAUGHT:
-                    _keep(ground, mutant)
+        async with asyncio.TaskGroup() as group:
+            hunts = [
+                group.create_task(_with_servers(folder / "tests", by_tests)),
+                group.create_task(_hunt(Ground(folder / "rounds", _without_servers()), by_rounds)),
+            ]
+    caught = sum(task.result() for task in hunts)
     print(f"mutants {len(mutants)}, caught {caught}")
     return 0 if caught == len(mutants) else 1
+
+
+async def _with_servers(folder: Path, mutants: Sequence[Mutant]) -> int:
+    if not mutants:
+        return 0
+    async with stack("test") as servers:
+        addresses = {postgres.ADDRESS: servers.postgres, kafka.ADDRESS: servers.kafka}
+        return await _hunt(Ground(folder, {**os.environ, **addresses}), mutants)
+
+
+def _without_servers() -> dict[str, str]:
+    """The fault suite starts servers of its own, to hurt them."""
+    return {name: value for name, value in os.environ.items() if name not in {postgres.ADDRESS, kafka.ADDRESS}}
+
+
+async def _hunt(ground: Ground, mutants: Sequence[Mutant]) -> int:
+    """Hunt one after the other; gives how many were caught."""
+    copy_checkout(ground.tree)
+    control = Control(ground, mutants)
+    caught = 0
+    for mutant in mutants:
+        await control.before(mutant.catcher)
+        began = time.monotonic()
+        verdict = control.fault_of(mutant.catcher) or await hunt(ground, mutant)
+        caught += verdict.fate is Fate.CAUGHT
+        _tell(mutant, verdict, time.monotonic() - began)
+        if verdict.fate is not Fate.CAUGHT:
+            _keep(ground, mutant)
+    return caught
 
 
 def _tell(mutant: Mutant, verdict: Verdict, seconds: float) -> None:

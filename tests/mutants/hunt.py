@@ -1,31 +1,36 @@
 """Hunt: lets a catcher loose on a tree, and judges what it brings back."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local import kafka, postgres, processes
-from deploy.local.stack import Running
+from deploy.local import processes
 from tests.mutants import verdict
 from tests.mutants.mutant import Assertions, Mutant, Rounds, Stale, applied
 from tests.mutants.verdict import Fate, Seen, Verdict
 
 TEST_SECONDS = 240.0
 ROUND_SECONDS = 300.0
-SERVERS = (postgres.ADDRESS, kafka.ADDRESS)
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where mutants are hunted: a tree that may be spoilt, servers for the tests, and a log of the catcher's words."""
+    """Where mutants are hunted: a folder with a tree that may be spoilt, and the environment of the catchers."""
 
-    tree: Path
-    servers: Running
-    log: Path
+    folder: Path
+    environment: Mapping[str, str]
+
+    @property
+    def tree(self) -> Path:
+        return self.folder / "tree"
+
+    @property
+    def log(self) -> Path:
+        """What the last catcher said."""
+        return self.folder / "catcher.log"
 
 
 async def hunt(ground: Ground, mutant: Mutant) -> Verdict:
@@ -51,9 +56,8 @@ async def run_tests(ground: Ground, ids: Sequence[str]) -> list[Seen] | None:
     """Run tests by their ids; None when they did not come to their end."""
     report = ground.log.with_suffix(".json")
     report.unlink(missing_ok=True)
-    environment = {**os.environ, postgres.ADDRESS: ground.servers.postgres, kafka.ADDRESS: ground.servers.kafka}
     command = ["pytest", "-q", "-p", "tests.mutants.witness", f"--witness={report}", *ids]
-    await _run(ground, command, environment, within=TEST_SECONDS)
+    await _run(ground, command, within=TEST_SECONDS)
     return verdict.read(report)
 
 
@@ -63,17 +67,16 @@ async def _play(ground: Ground, rounds: Rounds) -> str:
     command += ["--commands", str(rounds.commands), "--pace", str(rounds.pace), "--books", str(rounds.books)]
     for injury in rounds.injuries:
         command += ["--only", injury]
-    environment = {name: value for name, value in os.environ.items() if name not in SERVERS}
-    await _run(ground, command, environment, within=ROUND_SECONDS * rounds.seeds)
+    await _run(ground, command, within=ROUND_SECONDS * rounds.seeds)
     return ground.log.read_text(encoding="utf-8", errors="replace")
 
 
-async def _run(ground: Ground, module: Sequence[str], environment: Mapping[str, str], *, within: float) -> None:
+async def _run(ground: Ground, module: Sequence[str], *, within: float) -> None:
     process = await processes.start(
         module[0],
         [sys.executable, "-m", *module],
         log=ground.log,
-        environment=environment,
+        environment=ground.environment,
         folder=ground.tree,
     )
     async with processes.running(process, within=30):

@@ -17,6 +17,6 @@ def copy_checkout(to: Path) -> None:
         if name and source.is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, to / name)
-    (to / ".local").mkdir()
+    (to / ".local").mkdir(parents=True)
     for kept in (CHECKOUT / ".local").glob("kafka-*"):
         (to / ".local" / kept.name).symlink_to(kept)
