@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -113,8 +114,11 @@ async def _measure(parts: Sequence[str], plan: Plan) -> tuple[Figures, list[str]
         for name in parts:
             try:
                 figures |= await PARTS[name](running, plan)
-            except (SetupError, Missing, TimeoutError) as error:
-                plan.tell(f"FAILED: {name}: {str(error) or type(error).__name__}")
+            except (SetupError, Missing) as error:
+                plan.tell(f"FAILED: {name}: {error}")
+                failures.append(name)
+            except Exception:
+                plan.tell(f"FAILED: {name}:\n{traceback.format_exc()}")
                 failures.append(name)
     return figures, failures
 

@@ -60,10 +60,10 @@ async def main() -> None:
             topic_prefix=orders["prefix"],
             **settings,
         )
-        running = asyncio.create_task(consumer.run())
-        await remote.obey(orders["socket"], {**consumer.place.commands(), "assigned": consumer.assigned.wait})
-        consumer.stop()
-        await running
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(consumer.run())
+            await remote.obey(orders["socket"], {**consumer.place.commands(), "assigned": consumer.assigned.wait})
+            consumer.stop()
 
 
 if __name__ == "__main__":

@@ -42,10 +42,10 @@ async def main() -> None:
         relay = _relay(orders, place.samples)
         if isinstance(relay, Relay):
             database.bell.hear(BELL, relay.wake)
-        running = asyncio.create_task(relay.run())
-        await remote.obey(orders["socket"], place.commands())
-        relay.stop()
-        await running
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(relay.run())
+            await remote.obey(orders["socket"], place.commands())
+            relay.stop()
 
 
 def _relay(orders: dict[str, Any], samples: Samples) -> Relay | TextbookRelay:
