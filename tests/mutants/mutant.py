@@ -15,7 +15,10 @@ class Assertions:
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """Rounds of the fault suite, each with the same faults; their closing lines must name a damage that is expected."""
+    """Rounds of the fault suite, each with the same faults; their closing lines must name a damage that is expected.
+
+    The seed decides where a process dies: choose one whose deaths come at the places that matter, and seconds apart.
+    """
 
     injuries: tuple[str, ...]
     commands: int = 300

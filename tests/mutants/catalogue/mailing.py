@@ -4,7 +4,7 @@ from tests.mutants.mutant import Assertions, Edit, Mutant, Rounds
 
 STORE = "services/notifications/store.py"
 COURIER = "services/notifications/courier.py"
-COURIERS_DYING = Rounds(("die: courier",) * 5, first_seed=7)
+COURIERS_DYING = Rounds(("die: courier",) * 4, first_seed=49)
 COURIER_TESTS = "tests/notifications/test_courier.py::"
 STORE_TESTS = "tests/notifications/test_store.py::"
 

@@ -4,7 +4,7 @@ from tests.mutants.mutant import Assertions, Edit, Mutant, Rounds
 
 ENTRIES = "tests/faults/ledger/entries.py"
 SERVICE = "tests/faults/ledger/__main__.py"
-DYING = Rounds(("die: api",) * 5, first_seed=7)
+DYING = Rounds(("die: api",) * 6, commands=400, first_seed=137)
 CROWDED = Rounds(("replay",), commands=1000, pace=250, books=1)
 
 MUTANTS = (
