@@ -68,7 +68,7 @@ async def _together(made: Ground, plan: Plan, relay: str) -> Figures:
 
 async def _at_rate(found: Crew, plan: Plan, rate: int) -> Figures:
     run = await found.run("at_rate", rate=rate, seconds=plan.seconds)
-    return {f"at_{rate}.{name}": value for name, value in run.figures().items() if name != "per_second"}
+    return {f"at_{rate}.{name}": value for name, value in run.figures().items()}
 
 
 async def _drain(made: Ground, plan: Plan, relay: str) -> float:

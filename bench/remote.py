@@ -16,6 +16,7 @@ from deploy.local.folders import CHECKOUT
 ORDERS = "SAMBAND_BENCH_ORDERS"
 START_SECONDS = 60.0
 ANSWER_SECONDS = 120.0
+LAST_WORDS_SECONDS = 5.0
 
 Command = Callable[..., Awaitable[Any]]
 
@@ -36,6 +37,9 @@ class Remote:
             async with asyncio.timeout(ANSWER_SECONDS):
                 line = await self._reader.readline()
         if not line:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_SECONDS):
+                    await self.process.wait()
             raise self.process.failure(f"did not answer to {command!r}")
         return json.loads(line)
 

@@ -12,6 +12,9 @@ from bench.ground import identity
 from bench.samples import Samples
 from chassis.postgres import Database, open_database
 
+MOST_WAITING = 4
+"""Writes that are begun for each connection at once."""
+
 
 class Writer:
     """Writes of one run, each by one of `clients` connections."""
@@ -34,15 +37,20 @@ class Writer:
         return self._result(began)
 
     async def at_rate(self, rate: int, seconds: float) -> dict[str, Any]:
-        """Begin `rate` writes a second, evenly, whether or not those before them are done."""
+        """Begin `rate` writes a second, evenly, whether or not those before them are done.
+
+        A machine that cannot keep up gets them later, not all at once: the count a second then tells.
+        """
         self._begin()
         began = time.monotonic_ns()
+        free = asyncio.Semaphore(MOST_WAITING * self._clients)
         async with asyncio.TaskGroup() as tasks:
             for n in range(round(rate * seconds)):
+                await free.acquire()
                 wait = began / 1e9 + n / rate - time.monotonic()
                 if wait > 0:
                     await asyncio.sleep(wait)
-                tasks.create_task(self._write())
+                tasks.create_task(self._write()).add_done_callback(lambda _: free.release())
         return self._result(began)
 
     async def written(self) -> int:
