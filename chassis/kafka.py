@@ -1,7 +1,7 @@
 """Kafka: record batches sent by an own producer, and what each failure means."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from enum import Enum
 
 import structlog
@@ -138,8 +138,16 @@ class Sender:
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
+    """End a producer; one that is thrown away in mid-send may raise anything, and must not keep its connections."""
+    if not await _ended(producer.stop()):
+        await _ended(producer.client.close())
+
+
+async def _ended(ending: Awaitable[None]) -> bool:
     try:
         async with asyncio.timeout(5):
-            await producer.stop()
-    except (KafkaError, TimeoutError) as error:
+            await ending
+    except Exception as error:
         log.warning("kafka_producer_not_stopped", error=type(error).__name__)
+        return False
+    return True
