@@ -153,7 +153,11 @@ def _check_order(observed: Observed, findings: Findings) -> None:
 def _check_waits(observed: Observed, longest: float, findings: Findings) -> None:
     for wait in observed.waits:
         if wait.seconds > longest:
-            findings.note(Damage.STUCK, f"message {wait.message_id} was under way for {wait.seconds:.1f} s")
+            findings.note(
+                Damage.STUCK,
+                f"message {wait.message_id} was under way for {wait.seconds:.1f} s from {wait.owed_at:%T} on,"
+                f" {wait.seconds_owed:.1f} s of them in the outbox",
+            )
 
 
 def _check_codes(history: History, observed: Observed, findings: Findings) -> None:

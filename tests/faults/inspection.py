@@ -100,7 +100,7 @@ union all select message_id, type, key, payload from {service}.outbox_published 
 ENTRIES = "select book_id, version, entry_id from ledger.entries where book_id = any($1) order by id"
 EFFECTS = "select book_id, version, entry_id, event_id from mirror.effects where book_id = any($1) order by id"
 WAITS = """
-select p.message_id::text, min(p.created_at), min(i.handled_at) from ledger.outbox_published p
+select p.message_id::text, min(p.created_at), min(p.published_at), min(i.handled_at) from ledger.outbox_published p
 join mirror.inbox i on i.message_id = p.message_id::text where p.key = any($1) group by p.message_id"""
 TOTALS = "select book_id, entries from mirror.totals where book_id = any($1)"
 CHALLENGES = """

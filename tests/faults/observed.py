@@ -40,11 +40,16 @@ class Wait:
 
     message_id: str
     owed_at: datetime
+    published_at: datetime
     handled_at: datetime
 
     @property
     def seconds(self) -> float:
         return (self.handled_at - self.owed_at).total_seconds()
+
+    @property
+    def seconds_owed(self) -> float:
+        return (self.published_at - self.owed_at).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)

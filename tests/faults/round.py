@@ -7,11 +7,12 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import asyncpg
 import httpx2
 import structlog
 
@@ -180,7 +181,19 @@ async def _set_mood(stage: Stage, *, stumbling: bool) -> None:
     async with stage.admin() as conn:
         await conn.execute("update mirror.moods set stumbling = $1", stumbling)
         if not stumbling:  # The code is mended: an operator lets what was parked be tried again.
-            await conn.execute("update mirror.dead_letters set parked_at = null, attempts = 0, next_attempt_at = now()")
+            await _change(conn, LET_GO)
+
+
+LET_GO = "update mirror.dead_letters set parked_at = null, attempts = 0, next_attempt_at = now()"
+HURRY = "update mirror.dead_letters set next_attempt_at = now() where parked_at is null and next_attempt_at > now()"
+
+
+async def _change(conn: "asyncpg.Connection[asyncpg.Record]", sql: str) -> None:
+    """Change dead letters that the loops which try them are at work on."""
+    while True:
+        with suppress(asyncpg.DeadlockDetectedError):
+            await conn.execute(sql)
+            return
 
 
 async def _recover(stage: Stage) -> float | None:
@@ -193,8 +206,6 @@ async def _recover(stage: Stage) -> float | None:
         while (passed := time.monotonic() - began) < QUIET_SECONDS:
             if not await inspection.waiting(conn) and not await inspection.unread(stage):
                 return passed
-            await conn.execute(
-                "update mirror.dead_letters set next_attempt_at = now() where parked_at is null and next_attempt_at > now()"
-            )
+            await _change(conn, HURRY)
             await asyncio.sleep(0.25)
     return None

@@ -163,7 +163,7 @@ def leave_an_event_waiting(world: World) -> None:
 
 
 def keep_an_event_under_way_for_long(world: World) -> None:
-    world.observed.waits.append(Wait(world.events[-1], NOW, NOW + timedelta(seconds=31)))
+    world.observed.waits.append(Wait(world.events[-1], NOW, NOW, NOW + timedelta(seconds=31)))
 
 
 def leave_a_challenge_unsettled(world: World) -> None:
@@ -287,7 +287,7 @@ def test_a_mail_whose_code_expired_may_be_given_up() -> None:
 
 def test_a_message_may_be_under_way_for_as_long_as_is_promised() -> None:
     world = World()
-    world.observed.waits.append(Wait(world.events[-1], NOW, NOW + timedelta(seconds=30)))
+    world.observed.waits.append(Wait(world.events[-1], NOW, NOW, NOW + timedelta(seconds=30)))
     assert world.damages() == set()
 
 
