@@ -21,10 +21,11 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from chassis import dead_letters, inbox, telemetry
 from chassis.arrival import Arrival, Broken
+from chassis.continuity import Continuity, ends_of, name
 from chassis.dead_letters import DiedTooOften, Untried, Waits
 from chassis.failpoints import reach
 from chassis.handlers import Handlers, Hung, Lane
-from chassis.inbox import Claim
+from chassis.inbox import Claim, Position
 from chassis.loop import backoff
 from chassis.postgres import Connection, Database, is_outage
 from chassis.reading import TolerantConsumer, Unreadable
@@ -64,6 +65,7 @@ class Consumer:
         self._session_ms = round(session_seconds * 1000)
         self._subscriber: BatchSubscriber | None = None
         self._reached: dict[Partition, int] = {}
+        self._continuity = Continuity(self._begin_anew)
         self._in_hand = 0
         self._untried: set[Partition] = set()
         self._counted: set[tuple[str, int, int]] = set()
@@ -124,7 +126,7 @@ class Consumer:
         """Give where this service, in whatever process, goes on in each partition that it has read."""
         async with self._database.transaction() as conn:
             known = await inbox.positions(conn, self.lane)
-        return {TopicPartition(self._prefix + topic, number): offset for (topic, number), offset in known.items()}
+        return {TopicPartition(self._prefix + topic, part): found.next_offset for (topic, part), found in known.items()}
 
     def _own(self, partition: TopicPartition) -> Partition:
         return partition.topic.removeprefix(self._prefix), partition.partition
@@ -160,11 +162,13 @@ class Consumer:
 
     async def receive(self, records: Records) -> None:
         """Handle a batch to its end: when this returns, every message in it is handled or set aside, and committed."""
-        arrivals = [
-            Arrival.of(record, self._prefix)
-            for record in records
-            if (record.topic.removeprefix(self._prefix), record.partition) in self._reached
-        ]
+        arrivals = self._continuity.prove(
+            [
+                Arrival.of(record, self._prefix)
+                for record in records
+                if (record.topic.removeprefix(self._prefix), record.partition) in self._reached
+            ]
+        )
         if not arrivals:
             return
         await self._finish(arrivals)
@@ -293,13 +297,11 @@ class Consumer:
             self._count("handled")
 
     async def _claim(self, conn: Connection, arrivals: Sequence[Arrival]) -> Claim:
-        reached: dict[Partition, int] = {}
-        for arrival in arrivals:
-            reached[arrival.topic, arrival.partition] = arrival.offset + 1
-        positions = [(topic, partition, offset) for (topic, partition), offset in reached.items()]
+        last = {(arrival.topic, arrival.partition): arrival for arrival in arrivals}
+        reached = [(*own, arrival.offset, name(arrival)) for own, arrival in last.items()]
         keys = {(arrival.topic, arrival.key_digest) for arrival in arrivals if arrival.key_digest is not None}
         messages = [arrival.identity for arrival in arrivals]
-        return await inbox.claim(conn, self.lane, messages, positions=positions, keys=list(keys))
+        return await inbox.claim(conn, self.lane, messages, reached=reached, keys=list(keys))
 
     async def _set_aside(self, conn: Connection, arrival: Arrival, error: Exception) -> None:
         await dead_letters.set_aside(conn, self.lane, arrival, error)
@@ -313,20 +315,29 @@ class Consumer:
         for own in map(self._own, partitions):
             self._reached.pop(own, None)
             self._untried.discard(own)
+            self._continuity.forget(own)
 
     async def position(self, client: Any, partitions: Iterable[TopicPartition]) -> None:
         """Start newly assigned partitions from where this service's own database says, not from Kafka's idea of it."""
         with self._holding():
             known = await self._positions()
+        ends = await ends_of(client, [partition for partition in partitions if self._own(partition) in known])
         for partition in partitions:
             own = self._own(partition)
             # Also where nothing is known: what was fetched before this, and passed over, must come again.
-            client.seek(partition, known.get(own, 0))
-            self._reached[own] = known.get(own, 0)
+            position = self._continuity.checked(own, known.get(own, Position(0)), ends.get(partition))
+            client.seek(partition, self._continuity.expect(own, position))
+            self._reached[own] = position.next_offset
             self._untried.add(own)
         self.assigned.set()
 
-    async def _positions(self) -> dict[Partition, int]:
+    def _begin_anew(self, own: Partition) -> None:
+        assert self._subscriber is not None  # noqa: S101 -- it has just read from it.
+        assert self._subscriber.consumer is not None  # noqa: S101 -- as above.
+        self._subscriber.consumer.seek(TopicPartition(self._prefix + own[0], own[1]), 0)
+        self._reached[own] = 0
+
+    async def _positions(self) -> dict[Partition, Position]:
         failures = 0
         while True:
             try:

@@ -9,9 +9,11 @@ from chassis.postgres import Connection
 # One statement a batch: which messages are new, which keys have a message set aside, and where the partitions go on.
 CLAIM = """
 with positions as (
-    insert into consumer_positions (lane, topic, partition, next_offset)
-    select $1, * from unnest($4::text[], $5::int[], $6::bigint[])
-    on conflict on constraint consumer_positions_pk do update set next_offset = excluded.next_offset
+    insert into consumer_positions (lane, topic, partition, next_offset, last_offset, last_message)
+    select $1, topic, partition, offs + 1, offs, message
+    from unnest($4::text[], $5::int[], $6::bigint[], $9::text[]) as reached (topic, partition, offs, message)
+    on conflict on constraint consumer_positions_pk do update set
+        next_offset = excluded.next_offset, last_offset = excluded.last_offset, last_message = excluded.last_message
 ),
 fresh as (
     insert into inbox (source, message_id) select * from unnest($2::text[], $3::text[])
@@ -28,6 +30,14 @@ where lane = $1 and (topic, key_digest) in (select * from unnest($2::text[], $3:
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """Where a lane goes on in a partition; `last_message` is what lay right before, where that is known."""
+
+    next_offset: int
+    last_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """What a batch may do: `fresh` are (source, message id) never handled before, `blocked` are (topic, key digest)."""
 
@@ -40,17 +50,18 @@ async def claim(
     lane: str,
     messages: Sequence[tuple[str, str]],
     *,
-    positions: Sequence[tuple[str, int, int]],
+    reached: Sequence[tuple[str, int, int, str]],
     keys: Sequence[tuple[str, bytes]],
 ) -> Claim:
-    """Note messages as handled and positions (topic, partition, next offset) as reached, in the caller's transaction.
+    """Note messages as handled and how far partitions are read, in the caller's transaction.
 
-    `keys` are the (topic, key digest) whose dead letters matter. Another consumer that holds the same message is waited
-    for. What it set aside meanwhile is not in this statement's snapshot, so the blocked keys are read again whenever
-    some message was not new.
+    `reached` are (topic, partition, offset, message) of the last message of each partition, `keys` the (topic, key
+    digest) whose dead letters matter. Another consumer that holds the same message is waited for. What it set aside
+    meanwhile is not in this statement's snapshot, so the blocked keys are read again whenever some message was not new.
     """
     asked = _columns(keys, 2)
-    rows = await conn.fetch(CLAIM, lane, *_columns(messages, 2), *_columns(positions, 3), *asked)
+    *places, last = _columns(reached, 4)
+    rows = await conn.fetch(CLAIM, lane, *_columns(messages, 2), *places, *asked, last)
     fresh = {(row[0], row[1]) for row in rows if row[1] is not None}
     if len(fresh) < len(set(messages)):
         rows = await conn.fetch(SELECT_BLOCKED, lane, *asked)
@@ -62,12 +73,15 @@ def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Any]]:
     return [[row[n] for row in rows] for n in range(count)]
 
 
-SELECT_POSITIONS = "select topic, partition, next_offset from consumer_positions where lane = $1"
+# A position that was set back, or written by a release that knew no last message, says nothing of what lies before it.
+SELECT_POSITIONS = """
+select topic, partition, next_offset, case when last_offset = next_offset - 1 then last_message end
+from consumer_positions where lane = $1"""
 
 
-async def positions(conn: Connection, lane: str) -> dict[tuple[str, int], int]:
-    """Give the next offset of each (topic, partition) that this lane has read."""
-    return {(row[0], row[1]): row[2] for row in await conn.fetch(SELECT_POSITIONS, lane)}
+async def positions(conn: Connection, lane: str) -> dict[tuple[str, int], Position]:
+    """Give where this lane goes on in each (topic, partition) that it has read."""
+    return {(row[0], row[1]): Position(row[2], row[3]) for row in await conn.fetch(SELECT_POSITIONS, lane)}
 
 
 COUNT_TRIAL = """

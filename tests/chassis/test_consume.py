@@ -141,7 +141,7 @@ async def test_what_arrives_before_the_positions_are_known_is_not_lost(
     thing, failures = uuid4(), iter(range(3))
     positions = inbox.positions
 
-    async def slow(conn: Connection, lane: str) -> dict[tuple[str, int], int]:
+    async def slow(conn: Connection, lane: str) -> dict[tuple[str, int], inbox.Position]:
         await conn.execute("select pg_sleep(0.3)")
         if next(failures, None) is not None:
             raise asyncpg.InvalidCatalogNameError("restored")

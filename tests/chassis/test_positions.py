@@ -23,7 +23,7 @@ async def test_what_kafka_brings_before_the_positions_are_known_does_not_go_befo
     """A restored database remembers nothing of the first five; Kafka's group goes on behind them."""
     positions = inbox.positions
 
-    async def slow(conn: Connection, lane: str) -> dict[tuple[str, int], int]:
+    async def slow(conn: Connection, lane: str) -> dict[tuple[str, int], inbox.Position]:
         await conn.execute("select pg_sleep(1)")
         return await positions(conn, lane)
 

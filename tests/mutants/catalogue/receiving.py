@@ -44,7 +44,7 @@ MUTANTS = (
             Edit(
                 "        messages = [arrival.identity for arrival in arrivals]\n",
                 """        async with self._database.transaction() as first:
-            await inbox.claim(first, self.lane, [], positions=positions, keys=[])
+            await inbox.claim(first, self.lane, [], reached=reached, keys=[])
         messages = [arrival.identity for arrival in arrivals]
 """,
             ),
@@ -74,7 +74,7 @@ MUTANTS = (
         "positions unread",
         "a consumer goes on from the position in its own database",
         CONSUME,
-        (Edit("client.seek(partition, known.get(own, 0))", "client.seek(partition, 0)"),),
+        (Edit("client.seek(partition, self._continuity.expect(own, position))", "client.seek(partition, 0)"),),
         Assertions(
             (CONSUMER_TESTS + "test_rewound_group_offsets_change_nothing_because_the_positions_are_in_the_database",)
         ),
@@ -85,8 +85,8 @@ MUTANTS = (
         CONSUME,
         (
             Edit(
-                "            client.seek(partition, known.get(own, 0))\n",
-                "            if own in known:\n                client.seek(partition, known[own])\n",
+                "            client.seek(partition, self._continuity.expect(own, position))\n",
+                "            if own in known:\n                client.seek(partition, known[own].next_offset)\n",
             ),
         ),
         Assertions((CONSUMER_TESTS + "test_what_arrives_before_the_positions_are_known_is_not_lost",)),

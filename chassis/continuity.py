@@ -1,0 +1,92 @@
+"""Continuity: a partition goes on where it was left only if what was read last still lies right before that place.
+
+Kafka begins a topic that was deleted and made again at offset 0, and the client cannot tell it from the old one. So the
+last message is read once more after each assignment. Where another lies there, or an older offset comes first, the
+partition is read from its beginning, and the inbox drops what it knows.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from chassis.arrival import Arrival
+from chassis.inbox import Position
+
+log = structlog.get_logger()
+
+ENDS_SECONDS = 3.0
+Partition = tuple[str, int]
+
+
+class Continuity:
+    """What one consumer has yet to see again; `rewind` makes its client read a partition from the beginning."""
+
+    def __init__(self, rewind: Callable[[Partition], None]) -> None:
+        self._rewind = rewind
+        self._expected: dict[Partition, Position] = {}
+
+    def checked(self, partition: Partition, position: Position, end: int | None) -> Position:
+        """Give the position, or the beginning where it lies behind the partition's end; None is an end that is not known."""
+        if end is None or end >= position.next_offset:
+            return position
+        _tell(partition, position)
+        return Position(0)
+
+    def expect(self, partition: Partition, position: Position) -> int:
+        """Give the offset to read from, which is one before the position where the last message is known."""
+        if position.last_message is None:
+            return position.next_offset
+        self._expected[partition] = position
+        return position.next_offset - 1
+
+    def forget(self, partition: Partition) -> None:
+        """Expect nothing of a partition that went to another consumer."""
+        self._expected.pop(partition, None)
+
+    def prove(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
+        """Give what goes on: without the last messages that were seen again, and without what is to be read anew."""
+        if not self._expected:
+            return arrivals
+        rewound: set[Partition] = set()
+        return [arrival for arrival in arrivals if self._goes_on(arrival, rewound)]
+
+    def _goes_on(self, arrival: Arrival, rewound: set[Partition]) -> bool:
+        partition = (arrival.topic, arrival.partition)
+        position = self._expected.pop(partition, None)
+        if position is None or arrival.offset >= position.next_offset:  # The last message may be gone by retention.
+            return partition not in rewound
+        is_last = arrival.offset == position.next_offset - 1
+        if is_last and name(arrival) == position.last_message:
+            return False
+        _tell(partition, position)
+        if is_last:
+            rewound.add(partition)
+            self._rewind(partition)
+        return (
+            not is_last
+        )  # An older one came because Kafka's end is before the position: the client has gone back itself.
+
+
+async def ends_of(client: Any, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    """Ask where partitions end; what is not told in a moment shows itself when the next message comes."""
+    if not partitions:
+        return {}
+    try:
+        async with asyncio.timeout(ENDS_SECONDS):
+            ends: dict[TopicPartition, int] = await client.end_offsets(partitions)
+            return ends
+    except (KafkaError, TimeoutError):
+        return {}
+
+
+def _tell(partition: Partition, position: Position) -> None:
+    log.error("topic_began_anew", topic=partition[0], partition=partition[1], position=position.next_offset)
+
+
+def name(arrival: Arrival) -> str:
+    """Say which message this is, as positions remember it."""
+    return " ".join(arrival.identity)

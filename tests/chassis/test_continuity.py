@@ -1,0 +1,150 @@
+"""A topic that was deleted and made again is read from its beginning, and one that was not goes on where it was left."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from chassis.arrival import Arrival
+from chassis.continuity import Continuity, Partition, name
+from chassis.inbox import Position
+from chassis.postgres import Database
+from contracts.topics import ACCOUNTS
+from deploy.local.topics import Topic, create_topics
+from tests.chassis.http_app import logged
+from tests.conftest import Bus
+from tests.support.effects import Owner, expect_effects, send
+from tests.support.lanes import TOPIC, consuming, handlers
+from tests.support.things import ThingHappened
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.usefixtures("effects", "quick_retries")
+
+
+async def make_anew(bus: Bus) -> None:
+    """Delete the topic and make it again."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bus.bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([bus.prefix + TOPIC])
+
+        async def is_gone() -> bool:
+            return bus.prefix + TOPIC not in await admin.list_topics()
+
+        await until(is_gone, what="the topic to be gone")
+    finally:
+        await admin.close()
+    await create_topics(bus.bootstrap, [Topic(bus.prefix + TOPIC, 3, ACCOUNTS.config())])
+
+
+async def read_some(database: Database, bus: Bus, owner: Owner, thing: UUID, count: int) -> list[str]:
+    """Send that many messages and have them handled; gives their ids."""
+    ids = [str(uuid4()) for _ in range(count)]
+    async with consuming(database, bus, handlers()):
+        for n, event_id in enumerate(ids):
+            await send(bus, ThingHappened(thing_id=thing, n=n), event_id=event_id)
+        await expect_effects(owner, thing, *range(count))
+    return ids
+
+
+def anew(lines: Sequence[Any]) -> list[tuple[str, int]]:
+    return [(line["topic"], line["position"]) for line in lines if line["event"] == "topic_began_anew"]
+
+
+@pytest.mark.goal("rel-R1")
+@pytest.mark.parametrize("count", [1, 2, 5], ids=["fewer than were read", "as many", "more than were read"])
+async def test_nothing_of_a_topic_that_was_made_anew_is_passed_over(
+    count: int, database: Database, bus: Bus, owner: Owner
+) -> None:
+    thing = uuid4()
+    await read_some(database, bus, owner, thing, 2)
+    await make_anew(bus)
+    for n in range(count):
+        await send(bus, ThingHappened(thing_id=thing, n=10 + n))
+    with logged() as lines:
+        async with consuming(database, bus, handlers()):
+            await expect_effects(owner, thing, 0, 1, *range(10, 10 + count))
+    assert anew(lines) == [(TOPIC, 2)]
+
+
+@pytest.mark.goal("rel-R1")
+async def test_what_was_sent_again_into_a_topic_made_anew_is_known_and_does_not_hide_what_is_new(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
+    """The message before the position is a known one, but not the one that lay there."""
+    thing = uuid4()
+    ids = await read_some(database, bus, owner, thing, 2)
+    await make_anew(bus)
+    await send(bus, ThingHappened(thing_id=thing, n=7))
+    for n, event_id in enumerate(ids):
+        await send(bus, ThingHappened(thing_id=thing, n=n), event_id=event_id)
+    async with consuming(database, bus, handlers()):
+        await expect_effects(owner, thing, 0, 1, 7)
+
+
+@pytest.mark.goal("rel-R2")
+async def test_after_a_restart_the_last_message_is_seen_again_and_has_no_second_effect(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
+    thing = uuid4()
+    await read_some(database, bus, owner, thing, 2)
+    await owner.execute("delete from things.inbox")  # It is not the inbox that knows it.
+    with logged() as lines:
+        async with consuming(database, bus, handlers()):
+            await send(bus, ThingHappened(thing_id=thing, n=2))
+            await expect_effects(owner, thing, 0, 1, 2)
+    assert anew(lines) == []
+
+
+async def test_a_position_that_was_set_back_by_hand_is_believed(database: Database, bus: Bus, owner: Owner) -> None:
+    thing = uuid4()
+    await read_some(database, bus, owner, thing, 3)
+    await owner.execute("update things.consumer_positions set next_offset = 1 where next_offset = 3")
+    with logged() as lines:
+        async with consuming(database, bus, handlers()):
+            await send(bus, ThingHappened(thing_id=thing, n=3))
+            await expect_effects(owner, thing, 0, 1, 2, 3)
+    assert anew(lines) == []
+
+
+def arrival(offset: int, partition: int = 0) -> Arrival:
+    return Arrival("topic", partition, offset, None, None, (), fault="x")
+
+
+def taken(position: Position, *offsets: int) -> tuple[list[int], list[Partition]]:
+    """Give which offsets go on, and which partitions are read anew."""
+    rewound: list[Partition] = []
+    continuity = Continuity(rewound.append)
+    continuity.expect(("topic", 0), position)
+    return [each.offset for each in continuity.prove([arrival(offset) for offset in offsets])], rewound
+
+
+def test_the_last_message_is_passed_over_where_it_still_lies_and_what_is_behind_it_goes_on() -> None:
+    assert taken(Position(8, name(arrival(7))), 7, 8, 9) == ([8, 9], [])
+
+
+def test_all_of_a_batch_is_read_anew_where_another_message_lies_there() -> None:
+    assert taken(Position(8, "another"), 7, 8, 9) == ([], [("topic", 0)])
+
+
+def test_what_comes_after_the_client_went_back_to_the_beginning_goes_on() -> None:
+    assert taken(Position(8, "another"), 0, 1, 2) == ([0, 1, 2], [])
+
+
+def test_a_last_message_that_retention_took_proves_nothing() -> None:
+    assert taken(Position(8, "another"), 20, 21) == ([20, 21], [])
+
+
+@pytest.mark.parametrize(("end", "position"), [(None, 8), (8, 8), (9, 8), (7, 0), (0, 0)])
+def test_a_position_behind_the_end_is_none(end: int | None, position: int) -> None:
+    checked = Continuity(lambda _: None).checked(("topic", 0), Position(8, "x"), end)
+    assert checked.next_offset == position
+
+
+def test_a_partition_that_went_to_another_is_not_expected_any_more() -> None:
+    continuity = Continuity(lambda _: None)
+    assert continuity.expect(("topic", 0), Position(8, "another")) == 7
+    continuity.forget(("topic", 0))
+    assert [each.offset for each in continuity.prove([arrival(7)])] == [7]
