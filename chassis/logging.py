@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,8 @@ SECRET_NAMES = frozenset(
     {"address", "authorization", "code", "cookie", "email", "name", "password", "payload", "phone", "pin", "recipient",
      "secret", "session", "token", "value"}
 )  # fmt: skip
+NOISY = ("aiokafka", "uvicorn.error", "asyncio")
+AGAIN_SECONDS = 10.0
 
 
 def configure(service: str, role: str, level: str = "INFO") -> None:
@@ -47,11 +50,29 @@ def configure(service: str, role: str, level: str = "INFO") -> None:
             ],
         )
     )
+    handler.addFilter(_Seldom())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("aiokafka", "uvicorn.error", "asyncio"):
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, getattr(logging, level)))
+
+
+class _Seldom(logging.Filter):
+    """Lets Kafka's client say the same again only after a while: with no broker there it would, two hundred times a second."""
+
+    def __init__(self) -> None:
+        super().__init__("aiokafka")
+        self._until: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not super().filter(record):
+            return True
+        said, now = str(record.msg), time.monotonic()
+        if now < self._until.get(said, now):
+            return False
+        self._until[said] = now + AGAIN_SECONDS
+        return True
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import logging as standard
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -201,3 +202,22 @@ def test_a_line_about_no_error_has_no_failure(lines: Lines) -> None:
     log.error("thing_failed", exc_info=True)  # noqa: LOG014 -- that there is no error is the point.
     log.info("thing_happened", exc_info=None)
     assert all("failure" not in line for line in lines())
+
+
+def test_what_kafkas_client_says_again_and_again_is_written_once_in_a_while(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = standard.getLogger("aiokafka.client")
+    for node in range(100):
+        client.error("Unable connect to node with id %s", node)
+        client.error("Unable to update metadata from %s", node)
+        log.error("own_line", node=node)
+    events = [line["event"] for line in lines()]
+    assert events.count("Unable connect to node with id 0") == 1
+    assert events.count("Unable to update metadata from 0") == 1
+    assert events.count("own_line") == 100
+    assert len(events) == 102
+    now = time.monotonic()
+    monkeypatch.setattr("chassis.logging.time.monotonic", lambda: now + logging.AGAIN_SECONDS)
+    client.error("Unable connect to node with id %s", 7)
+    assert lines()[-1]["event"] == "Unable connect to node with id 7"
