@@ -8,22 +8,24 @@ from datetime import timedelta
 class Topic:
     """A Kafka topic as the operator creates it; a service never does.
 
-    `name` is `<service>.<aggregate>.v<major>`. A topic that carries sealed secrets keeps one hour, and rolls its
-    segments every 15 minutes so that the hour is kept (sec-P5).
+    `name` is `<service>.<aggregate>.v<major>`. Kafka drops whole segments, once their last record is old enough: they are
+    rolled often, so that what is promised is kept (sec-P5). A topic with sealed secrets keeps one hour in segments of 15
+    minutes, another one seven days in segments of a day.
     """
 
     name: str
     partitions: int = 6
     retention: timedelta = timedelta(days=7)
-    segment: timedelta | None = None
+    segment: timedelta = timedelta(days=1)
     holds_secrets: bool = False
 
     def config(self) -> dict[str, str]:
         """Give the topic's settings as Kafka names them."""
-        config = {"retention.ms": str(self.retention // timedelta(milliseconds=1)), "cleanup.policy": "delete"}
-        if self.segment is not None:
-            config["segment.ms"] = str(self.segment // timedelta(milliseconds=1))
-        return config
+        return {
+            "retention.ms": str(self.retention // timedelta(milliseconds=1)),
+            "segment.ms": str(self.segment // timedelta(milliseconds=1)),
+            "cleanup.policy": "delete",
+        }
 
 
 def secrets(name: str) -> Topic:

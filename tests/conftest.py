@@ -152,7 +152,8 @@ async def _is_clean_again(cluster: Cluster, name: str) -> bool:
     return True
 
 
-OpenDatabase = Callable[[str], Awaitable[Database]]
+OpenDatabase = Callable[..., Awaitable[Database]]
+"""Takes the service and, if it matters, the size of the pool."""
 
 
 @pytest.fixture

@@ -188,9 +188,9 @@ def test_a_topic_keeps_at_most_a_week_and_with_secrets_an_hour(topic: Topic) -> 
     config = topic.config()
     assert config["cleanup.policy"] == "delete"
     assert timedelta(0) < timedelta(milliseconds=int(config["retention.ms"])) == topic.retention <= WEEK
+    assert timedelta(0) < timedelta(milliseconds=int(config["segment.ms"])) == topic.segment <= topic.retention / 4
     if topic.holds_secrets:
         assert topic.retention <= timedelta(hours=1)
-        assert timedelta(milliseconds=int(config["segment.ms"])) == timedelta(minutes=15)
 
 
 @pytest.mark.goal("rel-R9")
