@@ -9,7 +9,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,10 +21,10 @@ from tests.faults.history import Outcome
 from tests.faults.injuries import INJURIES
 from tests.faults.report import Sum
 from tests.faults.round import Order, Result, play
-from tests.faults.schedule import SHARES, plan
+from tests.faults.schedule import SHARES, Planned, plan
 from tests.faults.stage import Broker, Stage, single_broker, stage
 from tests.faults.trio import three_brokers
-from tests.faults.trio_injuries import TRIO_INJURIES, TRIO_SHARES
+from tests.faults.trio_injuries import BROKER_INJURIES, TRIO_INJURIES, TRIO_SHARES
 
 KEPT = CHECKOUT / ".local" / "faults"
 CODES = 0.25
@@ -33,8 +33,8 @@ LEAST_DUPLICATES = 100
 """A run that delivered fewer duplicates than this has proven nothing about them (rel-R2)."""
 PACES = {1: 50.0, 3: 20.0}
 """Commands a second: brokers are hurt one at a time, and the commands last as long."""
-ALONE_SECONDS, TOGETHER_SECONDS = 30.0, 60.0
-"""The most that a message may be under way with three brokers: where one fault is played alone, or many together."""
+ALONE_COMMANDS, ALONE_SECONDS = 600, 30.0
+"""With three brokers each fault of a broker is first played alone: the most that a message may be under way then."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -72,8 +72,8 @@ async def _run(given: argparse.Namespace) -> int:
     seeds = [given.seed] if given.seed is not None else range(given.first, given.first + given.seeds)
     total = Sum()
     async with _set_up(given.brokers) as found:
-        for seed in seeds:
-            result = await play(found, _order(given, seed))
+        for order in _orders(given, seeds):
+            result = await play(found, order)
             total.add(result)
             _tell(result)
             if not result.findings.clean or result.fallen:
@@ -83,12 +83,22 @@ async def _run(given: argparse.Namespace) -> int:
     return total.exit_code(least_duplicates=LEAST_DUPLICATES if given.commands >= LEAST_DUPLICATES else 0)
 
 
-def _order(given: argparse.Namespace, seed: int) -> Order:
+def _orders(given: argparse.Namespace, seeds: Iterable[int]) -> Iterator[Order]:
     trio = given.brokers > 1
-    planned = plan(seed, given.commands / given.pace, given.only, shares=(*SHARES, *TRIO_SHARES) if trio else SHARES)
-    longest_wait = (ALONE_SECONDS if len(planned) == 1 else TOGETHER_SECONDS) if trio else math.inf
-    codes = round(given.commands * CODES)
-    return Order(seed, given.commands, codes, given.pace, planned, longest_wait=longest_wait, books=given.books)
+    alone = [[name] for name in BROKER_INJURIES] if trio and not given.only else []
+    for only in alone:
+        yield _order(given, given.first, ALONE_COMMANDS, plan(given.first, ALONE_COMMANDS / given.pace, only))
+    shares = (*SHARES, *TRIO_SHARES) if trio else SHARES
+    for seed in seeds:
+        planned = plan(seed, given.commands / given.pace, given.only, shares=shares)
+        yield _order(given, seed, given.commands, planned)
+
+
+def _order(given: argparse.Namespace, seed: int, commands: int, planned: Sequence[Planned]) -> Order:
+    alone = given.brokers > 1 and len(planned) == 1
+    longest_wait = ALONE_SECONDS if alone else math.inf
+    codes = round(commands * CODES)
+    return Order(seed, commands, codes, given.pace, planned, longest_wait=longest_wait, books=given.books)
 
 
 @asynccontextmanager
@@ -109,12 +119,17 @@ def _tell(result: Result) -> None:
     program.tell(
         f"seed {result.order.seed}: {len(history.commands)} commands"
         f" ({history.count(Outcome.OK)} ok, {history.count(Outcome.REFUSED)} refused,"
-        f" {history.count(Outcome.UNKNOWN)} unknown), {len(result.order.injuries)} faults, {len(result.deaths)} deaths,"
+        f" {history.count(Outcome.UNKNOWN)} unknown), {_faults(result)}, {len(result.deaths)} deaths,"
         f" {result.duplicates} duplicates delivered, quiet after {result.recovered:.1f} s,"
         f" {result.seconds:.0f} s in all: {'nothing damaged' if result.findings.clean else 'DAMAGED'}"
     )
     for line in [*result.findings.lines()[:20], *result.fallen]:
         program.tell(f"    {line}")
+
+
+def _faults(result: Result) -> str:
+    names = [planned.injury for planned in result.order.injuries]
+    return repr(names[0]) if len(names) == 1 else f"{len(names)} faults"
 
 
 def _keep(found: Stage, result: Result) -> None:
