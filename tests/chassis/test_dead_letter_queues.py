@@ -30,3 +30,16 @@ async def test_a_queue_that_is_longer_than_what_is_put_off_at_once_waits_too(dat
         assert await dead_letters.release(conn, None) == 1
     assert await Retries(database, handlers()).tick() == 1
     assert await owner.fetchval("select n from things.effects") == 1
+
+
+async def test_what_one_has_claimed_is_claimed_by_nobody_else_while_the_claim_lasts(
+    database: Database, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "FIRST_PAUSE_SECONDS", 0.0)  # Due again at once: only the claim holds others off.
+    await set_aside(database, arrival())
+    await owner.execute("update things.dead_letters set next_attempt_at = now()")
+    claimed = []
+    for _ in range(2):
+        async with database.transaction() as conn:
+            claimed.append(await dead_letters.claim_due(conn, seconds=60))
+    assert [letter is not None for letter in claimed] == [True, False]
