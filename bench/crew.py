@@ -34,8 +34,9 @@ class Run:
         figures = {"per_second": self.per_second, "cpu_us_per_event": sum(self.cpu_us.values())}
         figures |= {f"cpu_us_per_event_by.{name}": value for name, value in self.cpu_us.items()}
         for name, ordered in (("kafka", self.to_kafka), ("inbox", self.to_inbox)):
-            for percent in (50, 99) if ordered else ():
-                figures[f"commit_to_{name}_p{percent}_ms"] = percentile(ordered, percent)
+            if ordered:
+                figures |= {f"commit_to_{name}_p{percent}_ms": percentile(ordered, percent) for percent in (50, 99)}
+                figures[f"commit_to_{name}_max_ms"] = ordered[-1]
         return figures
 
 
