@@ -77,8 +77,8 @@ def of_tests(seen: Sequence[Seen] | None) -> Verdict:
     if not seen:
         return Verdict(Fate.BROKEN, "no test was run")
     if asserted := [test.test for test in seen if test.end == "assertion"]:
-        names = {test.rpartition("::")[2].partition("[")[0] for test in asserted}
-        return Verdict(Fate.CAUGHT, ", ".join(sorted(names)))
+        first, *others = sorted({test.rpartition("::")[2].partition("[")[0] for test in asserted})
+        return Verdict(Fate.CAUGHT, f"{first} and {len(others)} more" if others else first)
     if crashed := [test for test in seen if test.end == "crash"]:
         return Verdict(Fate.BROKEN, f"{crashed[0].test} failed without an assertion: {crashed[0].said}")
     return Verdict(Fate.SURVIVED, f"{len(seen)} tests passed")
