@@ -85,7 +85,7 @@ async def _run(given: argparse.Namespace) -> int:
 
 def _orders(given: argparse.Namespace, seeds: Iterable[int]) -> Iterator[Order]:
     trio = given.brokers > 1
-    alone = [[name] for name in BROKER_INJURIES] if trio and not given.only else []
+    alone = [[name] for name in BROKER_INJURIES] if trio and not given.only and given.seed is None else []
     for only in alone:
         yield _order(given, given.first, ALONE_COMMANDS, plan(given.first, ALONE_COMMANDS / given.pace, only))
     shares = (*SHARES, *TRIO_SHARES) if trio else SHARES

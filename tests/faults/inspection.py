@@ -60,8 +60,8 @@ async def waiting(conn: Admin) -> dict[str, str]:
     return {row[1]: row[0] for row in await conn.fetch(f"{WAITING} union all {UNSETTLED}")}
 
 
-async def unread(stage: Stage) -> int:
-    """Count the records that the readers have not handled yet, by their own positions."""
+async def unread(stage: Stage) -> dict[TopicPartition, int]:
+    """Count the records that the readers have not handled yet, by partition, as far as they themselves know."""
     ends = await _ends(stage)
     prefix = stage.platform.topic_prefix
     async with stage.admin() as conn:
@@ -71,7 +71,8 @@ async def unread(stage: Stage) -> int:
         )
     reached = {TopicPartition(prefix + row[0], row[1]): row[2] for row in rows}
     read = {prefix + name for name in ("ledger.entries.v1", "auth.codes.v1", "auth.accounts.v1")}
-    return sum(end - reached.get(place, 0) for place, end in ends.items() if place.topic in read)
+    left = {place: end - reached.get(place, 0) for place, end in ends.items() if place.topic in read}
+    return {place: count for place, count in left.items() if count}
 
 
 async def inspect(stage: Stage, cast: Cast, history: History, since: Round) -> Observed:

@@ -106,11 +106,11 @@ async def play(stage: Stage, order: Order) -> Result:
         async with asyncio.TaskGroup() as group:
             group.create_task(commander.give(order.commands - order.codes, order.codes))
             injured = [group.create_task(_injure(stage, planned, history, since.began)) for planned in order.injuries]
-        recovered = await _recover(stage)
+        recovered, left = await _recover(stage)
         observed = await inspection.inspect(stage, cast, history, since)
     findings = check(history, observed, longest_wait=order.longest_wait)
-    if recovered is None:
-        findings.note(Damage.STUCK, f"not quiet {QUIET_SECONDS:g} s after the last fault")
+    if left:
+        findings.note(Damage.STUCK, f"not quiet {QUIET_SECONDS:g} s after the last fault: {left}")
     return Result(
         order,
         history,
@@ -119,7 +119,7 @@ async def play(stage: Stage, order: Order) -> Result:
         len(observed.mails),
         stage.deaths()[before:],
         _waits([task.result() for task in injured], observed) if order.longest_wait < math.inf else {},
-        QUIET_SECONDS if recovered is None else recovered,
+        recovered,
         time.monotonic() - started,
     )
 
@@ -196,16 +196,17 @@ async def _change(conn: "asyncpg.Connection[asyncpg.Record]", sql: str) -> None:
             return
 
 
-async def _recover(stage: Stage) -> float | None:
-    """Heal, and wait until nothing waits anywhere; gives the seconds it took, or None when quiet did not come."""
+async def _recover(stage: Stage) -> tuple[float, str]:
+    """Heal, and wait until nothing waits anywhere; gives the seconds it took, and what was left when quiet did not come."""
     began = time.monotonic()
     stage.post.chance = None
     await stage.all_ready()
     await _set_mood(stage, stumbling=False)
     async with stage.admin() as conn:
-        while (passed := time.monotonic() - began) < QUIET_SECONDS:
-            if not await inspection.waiting(conn) and not await inspection.unread(stage):
-                return passed
+        while True:
+            left = await inspection.waiting(conn) or await inspection.unread(stage)
+            passed = time.monotonic() - began
+            if not left or passed > QUIET_SECONDS:
+                return passed, str(left or "")
             await _change(conn, HURRY)
             await asyncio.sleep(0.25)
-    return None

@@ -41,7 +41,7 @@ async def test_replaying_everything_after_the_topic_was_lost_changes_no_state(st
         await keeper.ready()
 
     async def read_again() -> bool:
-        return await inspection.unread(stage) == 0 and sum((await inspection.begin(stage)).offsets.values()) > sum(
+        return not await inspection.unread(stage) and sum((await inspection.begin(stage)).offsets.values()) > sum(
             since.offsets.values()
         )
 
