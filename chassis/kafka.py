@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     CorruptRecordException,
     InvalidTopicError,
+    KafkaConnectionError,
     KafkaError,
     MessageSizeTooLargeError,
     ProducerClosed,
@@ -25,6 +26,8 @@ log = structlog.get_logger()
 BATCH_BYTES = 256 * 1024
 REQUEST_SECONDS = 10
 METADATA_SECONDS = 0.5
+ANSWER_SECONDS = 12.0
+"""Long enough to give a broker that is frozen up, and to be answered by the next."""
 ACKNOWLEDGE_SECONDS = 15.0
 _REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError, CorruptRecordException)
 _NO_TOPIC = (UnknownTopicOrPartitionError, InvalidTopicError, TopicAuthorizationFailedError)
@@ -65,13 +68,7 @@ class Sender:
         producer = await self._started()
         name = self._prefix + topic
         known = producer.client.cluster.partitions_for_topic(name)
-        if known is None:
-            try:
-                async with asyncio.timeout(METADATA_SECONDS):
-                    known = await producer.partitions_for(name)
-            except (TimeoutError, *_NO_TOPIC):
-                raise NoTopic(name) from None
-        partitions = sorted(known)
+        partitions = sorted(known or await _ask_partitions(producer, name))
         return int(_partitioner(key.encode(), partitions, partitions))
 
     async def send(self, topic: str, partition: int, rows: Sequence[Owed]) -> tuple[Outcome, int]:
@@ -135,6 +132,22 @@ class Sender:
                 raise
             self._producer = producer
         return self._producer
+
+
+async def _ask_partitions(producer: AIOKafkaProducer, name: str) -> set[int]:
+    """Ask for a topic's partitions: only a broker that answers can say that there are none, a silent one is an outage."""
+    try:
+        async with asyncio.timeout(METADATA_SECONDS):
+            return set(await producer.partitions_for(name))
+    except _NO_TOPIC:
+        raise NoTopic(name) from None
+    except TimeoutError:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            if not await producer.client.force_metadata_update():
+                raise KafkaConnectionError("no broker answers") from None
+        if (known := producer.client.cluster.partitions_for_topic(name)) is None:
+            raise NoTopic(name) from None
+        return set(known)
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
