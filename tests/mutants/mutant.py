@@ -1,6 +1,6 @@
 """Mutant: which text of which file is replaced, what is lost with it, and who must notice."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +34,6 @@ class Edit:
 
     text: str
     replacement: str
-    file: str = ""
-    """Where it is not the mutant's own file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +53,23 @@ class Stale(Exception):
     """The code has changed: the mutant's text is not there once."""
 
 
-def mutate(mutant: Mutant, tree: Path) -> dict[Path, str]:
-    """Give the sources of the files that change, with the piece switched off; raises `Stale`."""
-    sources: dict[Path, str] = {}
+def mutate(mutant: Mutant, tree: Path) -> str:
+    """Give the file's source with the piece switched off; raises `Stale`."""
+    source = (tree / mutant.file).read_text(encoding="utf-8")
     for edit in mutant.edits:
-        path = tree / (edit.file or mutant.file)
-        source = sources.get(path) or path.read_text(encoding="utf-8")
         if (count := source.count(edit.text)) != 1:
-            raise Stale(f"{path.relative_to(tree)} holds {edit.text.strip().splitlines()[0]!r} {count} times")
-        sources[path] = source.replace(edit.text, edit.replacement)
-    return sources
+            raise Stale(f"{mutant.file} holds {edit.text.strip().splitlines()[0]!r} {count} times")
+        source = source.replace(edit.text, edit.replacement)
+    return source
 
 
 @contextmanager
 def applied(mutant: Mutant, tree: Path) -> Iterator[None]:
     """Keep a tree mutated for the block; raises `Stale`."""
-    mutated = mutate(mutant, tree)
-    before = {path: path.read_text(encoding="utf-8") for path in mutated}
-    _write(mutated)
+    path, mutated = tree / mutant.file, mutate(mutant, tree)
+    before = path.read_text(encoding="utf-8")
+    path.write_text(mutated, encoding="utf-8")
     try:
         yield
     finally:
-        _write(before)
-
-
-def _write(sources: Mapping[Path, str]) -> None:
-    for path, source in sources.items():
-        path.write_text(source, encoding="utf-8")
+        path.write_text(before, encoding="utf-8")

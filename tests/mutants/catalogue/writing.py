@@ -3,53 +3,42 @@
 from tests.mutants.mutant import Assertions, Edit, Mutant, Rounds
 
 ENTRIES = "tests/faults/ledger/entries.py"
-SERVICE = "tests/faults/ledger/__main__.py"
-DYING = Rounds(("die: api",) * 6, commands=400, first_seed=137)
+CODES = "services/auth/login_codes.py"
+OWING = Assertions(("tests/auth/test_codes_owed.py",))
 CROWDED = Rounds(("replay",), commands=1000, pace=250, books=1)
 
 MUTANTS = (
     Mutant(
         "message first",
         "a message is owed in the transaction that makes it true, not before",
-        ENTRIES,
+        CODES,
         (
             Edit(
-                """    await conn.execute(INSERT_ENTRY, wanted.book_id, version, wanted.entry_id)
-    reach("ledger.written")
-""",
-                "",
+                "    await store.settle_ask(conn, wanted.id, account.id,",
+                """    await outbox.add(conn, _requested(wanted, account, code))
+    await conn.execute("commit; begin")
+    await store.settle_ask(conn, wanted.id, account.id,""",
             ),
             Edit(
-                """    reach("ledger.owed")
-""",
-                """    await conn.execute("commit; begin")
-    reach("ledger.owed")
-    await conn.execute(INSERT_ENTRY, wanted.book_id, version, wanted.entry_id)
-""",
+                """    await outbox.add(conn, _requested(wanted, account, code))
+    reach(""",
+                "    reach(",
             ),
         ),
-        DYING,
-        frozenset({"ghosts", "twice"}),
+        OWING,
     ),
     Mutant(
         "message later",
-        "a message is owed in the transaction that makes it true",
-        ENTRIES,
+        "a message is owed in the transaction that makes it true, not after",
+        CODES,
         (
-            Edit("INSERT_ENTRY = ", "LATER = {}\nINSERT_ENTRY = "),
-            Edit("    await outbox.add(\n        conn,\n", "    LATER.setdefault(wanted.entry_id, []).append(\n"),
             Edit(
-                '        reach("ledger.committed")\n',
-                """        reach("ledger.committed")
-        async with runtime.database.transaction() as conn:
-            for event in entries.LATER.pop(body.entry_id, ()):
-                await entries.outbox.add(conn, event)
-""",
-                SERVICE,
+                "    await outbox.add(conn, _requested(",
+                """    await conn.execute("commit; begin")
+    await outbox.add(conn, _requested(""",
             ),
         ),
-        DYING,
-        frozenset({"zombies"}),
+        OWING,
     ),
     Mutant(
         "key ignored",
