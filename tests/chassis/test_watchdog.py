@@ -30,9 +30,13 @@ async def freeze(consumer: Consumer) -> None:
     assert consumer._subscriber is not None
     fetcher, hangs = cast("Any", consumer._subscriber.consumer)._fetcher, asyncio.Event()
 
-    async def hang(*_: object) -> None:
+    async def hang(*_: object) -> bool:
         hangs.set()
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:  # As the client's own does: it is being closed, and goes on closing.
+            return False
+        return True
 
     fetcher._proc_fetch_request = hang
     await hangs.wait()
