@@ -9,7 +9,7 @@ PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile
 PROVEN := .local/proven.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test faults mutants bench check format lint rules lock
+.PHONY: help setup demo up test faults mutants bench check docs format lint rules lock
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -49,8 +49,12 @@ lint: setup ## Check format, lint, types, import walls and dependencies; change 
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/deptry chassis contracts services
 	$(VENV)/bin/deptry . --ignore DEP004
+	@$(RUN) -m deploy.documents check
 
 check: lint test ## lint and test
+
+docs: setup ## Write the messages' schemas, AsyncAPI documents and page
+	@$(RUN) -m deploy.documents write
 
 bench: setup ## Measure throughput, delay, CPU and memory, about 10 minutes: BENCH="--quick"
 	@$(RUN) -m bench $(BENCH)

@@ -54,6 +54,10 @@ class Handlers:
 
         return register
 
+    def registered(self) -> list[tuple[Lane, type[Message], str]]:
+        """Give each message that is read here, with its lane and its handler's name, sorted by type."""
+        return [(lane, message, handler.__name__) for _, (lane, message, handler) in sorted(self._by_type.items())]
+
     def lanes(self) -> list[Lane]:
         """Give the lanes that have something to read."""
         return sorted({lane for lane, _, _ in self._by_type.values()})

@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from chassis import telemetry
 from chassis.errors import Kind, Refusal
 from chassis.postgres import Connection
-from chassis.sealing import Place
+from chassis.sealing import Keyring, Place
 from contracts.message import Headers, Message
 from contracts.privacy import Sealed
 
@@ -41,7 +41,7 @@ async def add(conn: Connection, message: Message) -> UUID:
     if identity is None:
         raise RuntimeError("outbox.add needs a connection of Database.transaction()")
     message_id = uuid7()
-    payload = _encode(conn, message, str(message_id))
+    payload = encode(message, str(message_id), identity.keyring)
     if len(payload) > identity.largest_message:
         raise MessageTooLarge(size=len(payload), limit=identity.largest_message)
     headers = Headers(message_id, identity.service, message.type, message.key, causationid=conn.context.cause)
@@ -60,10 +60,8 @@ async def add(conn: Connection, message: Message) -> UUID:
     return message_id
 
 
-def _encode(conn: Connection, message: Message, message_id: str) -> bytes:
-    """Write the message as JSON with its sealed fields sealed; the bytes are encoded once, here."""
-    assert conn.context.identity is not None  # noqa: S101 -- add() has checked.
-    keyring = conn.context.identity.keyring
+def encode(message: Message, message_id: str, keyring: Keyring) -> bytes:
+    """Write a message as JSON, its sealed fields sealed to their readers; raises `NoKeyFor`."""
     sealed: dict[str, Sealed[Any]] = {
         name: Sealed.from_token(keyring.seal(field.clear, message.readers[name], Place(message_id, message.type, name)))
         for name, field in message.seals().items()

@@ -33,7 +33,7 @@ class Message(BaseModel):
     newer whole state, erases a person or voids tokens: it never waits behind a message that was set aside.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=False, use_attribute_docstrings=True)
 
     topic: ClassVar[Topic]
     type: ClassVar[str]
@@ -52,7 +52,7 @@ class Message(BaseModel):
     ) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         cls.topic, cls.key_field, cls.overtakes = topic, key, overtakes
-        cls.type = f"{topic.name.partition('.')[0]}.{cls.__name__}.v{major}"
+        cls.type = f"{topic.owner}.{cls.__name__}.v{major}"
         classes = {name: privacy_of(cls, name, field) for name, field in cls.model_fields.items()}
         if classes.get(key) is not Privacy.ID:
             raise UndeclaredPrivacy(f"{cls.__name__}: the key {key!r} must be a field of class `id`")

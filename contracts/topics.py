@@ -19,6 +19,16 @@ class Topic:
     segment: timedelta = timedelta(days=1)
     holds_secrets: bool = False
 
+    @property
+    def owner(self) -> str:
+        """Name the service whose topic this is."""
+        return self.name.partition(".")[0]
+
+    @property
+    def takes_requests(self) -> bool:
+        """Tell whether other systems write here, and the owner reads; on every other topic the owner alone writes."""
+        return self.name.split(".")[1] == "requests"
+
     def config(self) -> dict[str, str]:
         """Give the topic's settings as Kafka names them."""
         return {

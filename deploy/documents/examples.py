@@ -1,0 +1,46 @@
+"""Examples: a record of every message and version ever released, as it lies in Kafka; none is ever changed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.catalogue import text_of
+from deploy.local.folders import CHECKOUT
+
+FOLDER = CHECKOUT / "contracts" / "examples"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A record; what the wire has as bytes stands here as their text."""
+
+    topic: str
+    key: str
+    headers: dict[str, str]
+    value: str
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Give the value's fields."""
+        fields: dict[str, Any] = json.loads(self.value)
+        return fields
+
+
+def of_type(kind: str, folder: Path = FOLDER) -> list[Example]:
+    """Give the examples of a type, the oldest first."""
+    return [Example(**json.loads(path.read_text(encoding="utf-8"))) for path in _paths(kind, folder)]
+
+
+def add(kind: str, example: Example, folder: Path = FOLDER) -> Path:
+    """Keep one more example of a type, numbered behind the others."""
+    path = folder / kind / f"{len(_paths(kind, folder)) + 1}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text_of(asdict(example)), encoding="utf-8")
+    return path
+
+
+def _paths(kind: str, folder: Path) -> list[Path]:
+    return sorted((folder / kind).glob("*.json"), key=lambda path: int(path.stem))

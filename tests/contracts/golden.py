@@ -1,0 +1,65 @@
+"""Golden: makes an example of a message, sealed to test keys that lie beside this file.
+
+    python -m tests.contracts.golden auth.AccountChanged.v1 < fields.json
+
+reads the fields as JSON, sealed ones in the clear, and keeps them as the type's next example: what the outbox and the
+relay would have sent. Use synthetic people only.
+"""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+from uuid_utils.compat import uuid7
+
+from chassis import outbox
+from chassis.sealing import Keyring
+from contracts import catalogue
+from contracts.message import Headers, Message
+from contracts.privacy import Sealed
+from deploy.documents import examples
+from deploy.documents.examples import Example
+from deploy.local.folders import CHECKOUT
+
+KEYS = Path(__file__).with_name("golden_keys")
+MOMENT = datetime(2026, 11, 23, 8, tzinfo=UTC)
+
+
+def keyring(service: str) -> Keyring:
+    """Give the keys of a service in the examples: it seals to all readers and opens what is sealed to itself."""
+    return Keyring.load(
+        service, KEYS / "public", own if (own := KEYS / "private" / f"{service}.json").exists() else None
+    )
+
+
+def record(message: Message, message_id: UUID) -> Example:
+    """Write a message as the outbox and the relay do."""
+    owner = message.topic.owner
+    value = outbox.encode(message, str(message_id), keyring(owner))
+    headers = Headers(message_id, owner, message.type, message.key).as_dict()
+    owed = outbox.Owed(1, message_id, message.topic.name, message.key, headers, value, MOMENT)
+    return Example(owed.topic, owed.key, {name: text.decode() for name, text in owed.kafka_headers()}, value.decode())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.contracts.golden", description=__doc__)
+    types = {message.type: message for message in catalogue.messages()}
+    parser.add_argument("type", choices=sorted(types))
+    model = types[parser.parse_args().type]
+    try:
+        fields = TypeAdapter(dict[str, object]).validate_json(sys.stdin.buffer.read())
+        sealed: dict[str, object] = {name: Sealed(str(fields[name])) for name in model.readers if name in fields}
+        message = model.model_validate(fields | sealed)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'input'}: {fault['msg']}" for fault in error.errors())
+        print(f"error: {faults}", file=sys.stderr)
+        return 1
+    print(examples.add(model.type, record(message, uuid7())).relative_to(CHECKOUT))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
