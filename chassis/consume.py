@@ -88,7 +88,7 @@ class Consumer:
             *self.topics,
             batch=True,
             max_records=self._batch,
-            batch_timeout_ms=5,
+            batch_timeout_ms=1,
             group_id=self.consumer_group,
             ack_policy=AckPolicy.NACK_ON_ERROR,
             auto_offset_reset="earliest",

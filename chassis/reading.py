@@ -1,19 +1,33 @@
-"""Reading: aiokafka's consumer, made to read on past a record that it cannot decode.
+"""Reading: aiokafka's consumer, made to read on past a record that it cannot decode, and to talk to Kafka less.
 
 A header whose *name* is not UTF-8 makes aiokafka raise in the middle of a poll: what it had taken from other partitions is
 forgotten with its position moved, and the next poll raises again, for ever. Here every partition then goes back to what
 was really delivered, and is read one record at a time until the one at fault is found, told of, and passed over.
+
+Where a lane goes on stands in its database. Kafka is told of it too, for lag and for operators, but not after each batch:
+that would be a request for one event where events come one at a time.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+log = structlog.get_logger()
 
 Unreadable = Callable[[TopicPartition, int], Awaitable[None]]
 Taken = dict[TopicPartition, list[ConsumerRecord]]
 
 PEEK_MS = 50
+TELL_SECONDS = 1.0
+LAST_WORD_SECONDS = 2.0
+PATIENCE_MS = 200
+"""How long an idle poll waits for a record, which ends it at once. FastStream asks for a few milliseconds, a hundred times a
+second, and sleeps as long after each: half of an idle process's time, and a delay for who comes in the middle."""
 
 
 class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types.
@@ -23,19 +37,51 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
         super().__init__(*topics, **settings)
         self._unreadable = unreadable
         self._delivered: dict[TopicPartition, int] = {}
+        self._untold: dict[TopicPartition, int] = {}
+        self._told_at = 0.0
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self._delivered[partition] = offset
         super().seek(partition, offset)
 
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Taken:
+        patience = max(timeout_ms, PATIENCE_MS)
         try:
-            taken: Taken = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
+            taken: Taken = await super().getmany(*partitions, timeout_ms=patience, max_records=max_records)
         except UnicodeDecodeError:
             taken = await self._one_past_unreadable()
         for partition, records in taken.items():
             self._delivered[partition] = records[-1].offset + 1
+        if not taken:
+            await self._tell()
         return taken
+
+    async def commit(self, offsets: Mapping[TopicPartition, int] | None = None) -> None:
+        """Note that all that was delivered (or what `offsets` say) is handled; Kafka hears of it within about a second."""
+        self._untold |= self._delivered if offsets is None else offsets
+        if time.monotonic() - self._told_at >= TELL_SECONDS:
+            await self._tell()
+
+    async def stop(self) -> None:
+        """Tell Kafka the last, as far as it listens, and leave."""
+        try:
+            async with asyncio.timeout(LAST_WORD_SECONDS):
+                await self._tell()
+        except TimeoutError:
+            log.info("kafka_not_told_at_the_end")
+        await super().stop()
+
+    async def _tell(self) -> None:
+        """Tell Kafka of what is untold, of the partitions that are still ours; it is nothing that could be lost."""
+        held = self.assignment()
+        untold, self._untold = {p: offset for p, offset in self._untold.items() if p in held}, {}
+        if not untold:
+            return
+        self._told_at = time.monotonic()
+        try:
+            await super().commit(untold)
+        except KafkaError as error:
+            log.info("kafka_not_told", error=type(error).__name__)
 
     async def _one_past_unreadable(self) -> Taken:
         """Go back to what was delivered, and give one record, or none after one was passed over."""

@@ -130,7 +130,7 @@ async def test_records_are_taken_in_batches_by_one_subscriber(service: str, lane
     async with built(service, lane) as made:
         assert made.broker.subscribers == [made.subscriber]
         assert type(made.subscriber) is BatchSubscriber
-        assert (made.subscriber.max_records, made.subscriber.batch_timeout_ms) == (500, 5)
+        assert (made.subscriber.max_records, made.subscriber.batch_timeout_ms) == (500, 1)
 
 
 @each_lane
