@@ -28,9 +28,10 @@ class UndeclaredPrivacy(TypeError):
 class Message(BaseModel):
     """A fact or a request; a subclass names its topic, its key and the privacy of every field.
 
-    `class OtpRequested(Message, topic=CODES, key="challenge_id")` has the type `auth.OtpRequested.v1`. Within a major
-    version only optional fields are added; readers ignore fields they do not know. `overtakes` is for what carries
-    newer whole state, erases a person or voids tokens: it never waits behind a message that was set aside.
+    `class OtpRequested(Message, topic=CODES, key="challenge_id")` has the type `auth.OtpRequested.v1`, and
+    `class OtpRequestedV2(…, major=2)` beside it `auth.OtpRequested.v2`. Within a major version only optional fields are
+    added; readers ignore fields they do not know. `overtakes` is for what carries newer whole state, erases a person or
+    voids tokens: it never waits behind a message that was set aside.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", arbitrary_types_allowed=False, use_attribute_docstrings=True)
@@ -52,7 +53,7 @@ class Message(BaseModel):
     ) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         cls.topic, cls.key_field, cls.overtakes = topic, key, overtakes
-        cls.type = f"{topic.owner}.{cls.__name__}.v{major}"
+        cls.type = f"{topic.owner}.{cls.__name__.removesuffix(f'V{major}')}.v{major}"
         classes = {name: privacy_of(cls, name, field) for name, field in cls.model_fields.items()}
         if classes.get(key) is not Privacy.ID:
             raise UndeclaredPrivacy(f"{cls.__name__}: the key {key!r} must be a field of class `id`")

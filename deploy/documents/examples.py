@@ -22,6 +22,11 @@ class Example:
     headers: dict[str, str]
     value: str
 
+    @classmethod
+    def read(cls, path: Path) -> Example:
+        """Read one from its file."""
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
     @property
     def data(self) -> dict[str, Any]:
         """Give the value's fields."""
@@ -31,7 +36,7 @@ class Example:
 
 def of_type(kind: str, folder: Path = FOLDER) -> list[Example]:
     """Give the examples of a type, the oldest first."""
-    return [Example(**json.loads(path.read_text(encoding="utf-8"))) for path in _paths(kind, folder)]
+    return [Example.read(path) for path in _paths(kind, folder)]
 
 
 def add(kind: str, example: Example, folder: Path = FOLDER) -> Path:

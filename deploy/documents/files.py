@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from deploy.documents.system import System
 from deploy.local.folders import CHECKOUT
 
 SCHEMAS, RELEASED = Path("contracts/schemas"), Path("contracts/released")
+EXAMPLES, DIGESTS = Path("contracts/examples"), RELEASED / "examples.sha256"
 ASYNCAPI, PAGE = Path("docs/asyncapi"), Path("docs/messages.md")
 
 
@@ -43,6 +45,7 @@ def complaints(system: System, root: Path = CHECKOUT) -> list[str]:
     return [
         *(str(each) for each in compatibility.breaks(released(root), present)),
         *_without_example(present, root),
+        *_tampered(root),
         *(f"{path} {why}: run `make docs`" for path, why in _stale(made(system), root)),
     ]
 
@@ -55,8 +58,11 @@ def released(root: Path = CHECKOUT) -> dict[str, Schema]:
 
 
 def release(system: System, root: Path = CHECKOUT) -> list[Path]:
-    """Make the present schemas those of the last release; gives the files that changed."""
-    return write({RELEASED / f"{each.type}.json": text_of(catalogue.schema_of(each)) for each in system.messages}, root)
+    """Make the present schemas and examples those of the last release; gives the files that changed."""
+    schemas = {RELEASED / f"{each.type}.json": text_of(catalogue.schema_of(each)) for each in system.messages}
+    examples_now = sorted((root / EXAMPLES).glob("*/*.json"))
+    digests = "".join(f"{_digest(path)}  {path.relative_to(root)}\n" for path in examples_now)
+    return write({**schemas, DIGESTS: digests}, root)
 
 
 def _stale(files: dict[Path, str], root: Path) -> Iterator[tuple[Path, str]]:
@@ -73,9 +79,20 @@ def _stale(files: dict[Path, str], root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _without_example(present: dict[str, Schema], root: Path) -> Iterator[str]:
-    folder = root / "contracts" / "examples"
     for kind, schema in present.items():
-        shown = {name for example in examples.of_type(kind, folder) for name in example.data}
+        shown = {name for example in examples.of_type(kind, root / EXAMPLES) for name in example.data}
         if lacking := [name for name in schema["properties"] if name not in shown]:
             what = f"no example of {', '.join(lacking)}" if shown else "no example"
             yield f"{kind} has {what} in contracts/examples: run `python -m tests.contracts.golden {kind}`"
+
+
+def _tampered(root: Path) -> Iterator[str]:
+    """Give the released examples that are not as they were: a line of `sha256sum` each."""
+    lines = (root / DIGESTS).read_text(encoding="utf-8").splitlines() if (root / DIGESTS).is_file() else []
+    for digest, _, name in (line.partition("  ") for line in lines):
+        if not (root / name).is_file() or _digest(root / name) != digest:
+            yield f"{name} was released and is not as it was: restore it, and keep what is new as another example"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -30,7 +30,6 @@ LIMITS = {
     "maxLength": "length at most",
     "minItems": "items at least",
     "maxItems": "items at most",
-    "pattern": "pattern",
 }
 
 
@@ -110,6 +109,7 @@ def _value(field: Schema) -> str:
     if "items" in field:
         kind = f"{kind} of {_value(field['items'])}"
     limits = [f"{name} {field[key]}" for key, name in LIMITS.items() if key in field]
+    limits += [f"pattern `{field['pattern']}`"] if "pattern" in field else []
     return f"{kind}, {', '.join(limits)}" if limits else str(kind)
 
 

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from uuid_utils.compat import uuid7
 
 from chassis import outbox
-from chassis.sealing import Keyring
+from chassis.sealing import Keyring, NoKeyFor
 from contracts import catalogue
 from contracts.message import Headers, Message
 from contracts.privacy import Sealed
@@ -48,17 +48,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.contracts.golden", description=__doc__)
     types = {message.type: message for message in catalogue.messages()}
     parser.add_argument("type", choices=sorted(types))
-    model = types[parser.parse_args().type]
     try:
-        fields = TypeAdapter(dict[str, object]).validate_json(sys.stdin.buffer.read())
-        sealed: dict[str, object] = {name: Sealed(str(fields[name])) for name in model.readers if name in fields}
-        message = model.model_validate(fields | sealed)
+        example = record(read(types[parser.parse_args().type], sys.stdin.buffer.read()), uuid7())
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'input'}: {fault['msg']}" for fault in error.errors())
         print(f"error: {faults}", file=sys.stderr)
         return 1
-    print(examples.add(model.type, record(message, uuid7())).relative_to(CHECKOUT))
+    except NoKeyFor as error:
+        print(f"error: {error}; add a key set of tests to {KEYS.relative_to(CHECKOUT)}", file=sys.stderr)
+        return 1
+    print(examples.add(example.headers["ce_type"], example).relative_to(CHECKOUT))
     return 0
+
+
+def read(model: type[Message], given: bytes) -> Message:
+    """Read a message whose sealed fields are in the clear; raises `ValidationError`."""
+    fields = TypeAdapter(dict[str, object]).validate_json(given)
+    sealed: dict[str, object] = {name: Sealed(str(fields[name])) for name in model.readers if name in fields}
+    return model.model_validate(fields | sealed)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,7 @@
 """Messages: none loads without saying how private each field is; the declared ones fit their topics."""
 
-import importlib
 import json
-import pkgutil
 import types
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -12,10 +9,10 @@ from uuid import UUID, uuid4
 import pytest
 from pydantic import BaseModel, ValidationError
 
-import contracts
 from chassis.janitor import INBOX_DAYS
 from contracts import topics
 from contracts.auth import OtpRequested, Purpose
+from contracts.catalogue import messages
 from contracts.message import TYPE, Headers, Id, Message, UndeclaredPrivacy, time_header
 from contracts.notifications import GivenUp, MailGivenUp
 from contracts.privacy import Notifications, NotOpened, NotSealed, Privacy, Sealed
@@ -86,6 +83,13 @@ def test_topic_type_and_key_follow_from_the_declaration() -> None:
     assert not thing.holds_secrets
 
 
+def test_the_next_version_stands_beside_the_first_under_a_name_of_its_own() -> None:
+    class ThingChangedV2(Message, topic=ACCOUNTS, key="thing_id", major=2):
+        thing_id: Id
+
+    assert ThingChangedV2.type == "auth.ThingChanged.v2"
+
+
 def test_sealed_fields_name_their_reader_and_whether_they_are_secret() -> None:
     personal = make(Annotated[Sealed[Notifications], Privacy.PERSONAL])
     secret = make(Annotated[Sealed[Notifications], Privacy.SECRET], topic=CODES)
@@ -150,17 +154,7 @@ def test_what_is_no_jwe_is_refused_where_a_sealed_text_belongs(value: object) ->
     assert "a compact JWE of five parts is expected" in fault["msg"]
 
 
-def declared(parent: type[Message] = Message) -> Iterator[type[Message]]:
-    """Give every message of the contracts."""
-    for module in pkgutil.iter_modules(contracts.__path__):
-        importlib.import_module(f"contracts.{module.name}")
-    for message in parent.__subclasses__():
-        if message.__module__.startswith("contracts."):
-            yield message
-        yield from declared(message)
-
-
-MESSAGES = sorted(declared(), key=lambda message: message.type)
+MESSAGES = messages()
 
 
 def test_there_are_messages_to_look_at_and_no_two_share_a_type() -> None:
@@ -191,6 +185,11 @@ def test_a_topic_keeps_at_most_a_week_and_with_secrets_an_hour(topic: Topic) -> 
     assert timedelta(0) < timedelta(milliseconds=int(config["segment.ms"])) == topic.segment <= topic.retention / 4
     if topic.holds_secrets:
         assert topic.retention <= timedelta(hours=1)
+
+
+def test_a_topic_says_whose_it_is_and_whether_others_ask_there() -> None:
+    assert (CODES.owner, CODES.takes_requests) == ("auth", False)
+    assert (Topic("cases.requests.v1").owner, Topic("cases.requests.v1").takes_requests) == ("cases", True)
 
 
 @pytest.mark.goal("rel-R9")
