@@ -83,7 +83,7 @@ def _without_example(present: dict[str, Schema], root: Path) -> Iterator[str]:
         shown = {name for example in examples.of_type(kind, root / EXAMPLES) for name in example.data}
         if lacking := [name for name in schema["properties"] if name not in shown]:
             what = f"no example of {', '.join(lacking)}" if shown else "no example"
-            yield f"{kind} has {what} in contracts/examples: run `python -m tests.contracts.golden {kind}`"
+            yield f"{kind} has {what} in contracts/examples: run `python -m tests.contracts.golden {kind} < fields.json`"
 
 
 def _tampered(root: Path) -> Iterator[str]:

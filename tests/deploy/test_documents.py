@@ -106,9 +106,8 @@ def test_what_is_stale_missing_or_left_over_is_named_with_the_command(checkout: 
 
 def test_a_new_message_needs_an_example_and_documents(checkout: Path) -> None:
     complaints = files.complaints(with_message(ThingChanged), checkout)
-    assert complaints[0] == (
-        "auth.ThingChanged.v1 has no example in contracts/examples: run `python -m tests.contracts.golden auth.ThingChanged.v1`"
-    )
+    command = "python -m tests.contracts.golden auth.ThingChanged.v1 < fields.json"
+    assert complaints[0] == f"auth.ThingChanged.v1 has no example in contracts/examples: run `{command}`"
     assert "contracts/schemas/auth.ThingChanged.v1.json is missing: run `make docs`" in complaints
     assert "docs/messages.md is stale: run `make docs`" in complaints
 
