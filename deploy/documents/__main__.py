@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contracts import topics
 from contracts.message import UndeclaredPrivacy
 from deploy.documents import files, system
+from deploy.documents.examples import NotReadable
 from deploy.documents.system import System
 
 
@@ -70,10 +71,9 @@ def main() -> int:
         actions.add_parser(name, help=command.__doc__, description=command.__doc__)
     command = COMMANDS[parser.parse_args().command]
     try:
-        found = system.found()
-    except UndeclaredPrivacy as undeclared:
-        return _refuse([str(undeclared)])
-    return command(found)
+        return command(system.found())
+    except (UndeclaredPrivacy, NotReadable) as wrong:
+        return _refuse([str(wrong)])
 
 
 def _refuse(complaints: list[str]) -> int:

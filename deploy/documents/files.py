@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,9 +51,7 @@ def complaints(system: System, root: Path = CHECKOUT) -> list[str]:
 
 def released(root: Path = CHECKOUT) -> dict[str, Schema]:
     """Give the schemas of the last release, by type."""
-    return {
-        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((root / RELEASED).glob("*.json"))
-    }
+    return {path.stem: examples.read_json(path) for path in sorted((root / RELEASED).glob("*.json"))}
 
 
 def release(system: System, root: Path = CHECKOUT) -> list[Path]:

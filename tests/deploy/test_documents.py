@@ -181,6 +181,35 @@ def test_a_message_that_does_not_load_is_told_in_words(
     assert capsys.readouterr().err == "error: ThingChanged.name: exactly one privacy class is needed, found 0\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("1.json", "<<<<<<< HEAD", "1.json is not JSON: Expecting value"),
+        ("1.json", "{}", "1.json must hold topic, key, headers and value, and nothing else"),
+        ("1.json", "[]", "1.json must hold topic, key, headers and value, and nothing else"),
+        (
+            "1.json",
+            json.dumps({"topic": "", "key": "", "headers": {}, "value": "{"}),
+            "its value must be the text of a JSON",
+        ),
+        (
+            "1.json",
+            json.dumps({"topic": "", "key": "", "headers": {}, "value": "[]"}),
+            "its value must be the text of a JSON",
+        ),
+        ("new.json", "{}", "new.json must be named by its number, such as 1.json"),
+    ],
+)
+def test_a_spoiled_example_is_told_in_words(
+    name: str, text: str, says: str, checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (checkout / files.EXAMPLES / CHANGED / name).write_text(text)
+    monkeypatch.setattr(files.complaints, "__defaults__", (checkout,))
+    monkeypatch.setattr(sys, "argv", ["documents", "check"])
+    assert commands.main() == 1
+    assert says in capsys.readouterr().err
+
+
 @pytest.mark.goal("sec-P5")
 def test_the_topics_are_printed_as_they_are_declared(capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.list_topics(FOUND) == 0
