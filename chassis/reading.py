@@ -23,8 +23,10 @@ Unreadable = Callable[[TopicPartition, int], Awaitable[None]]
 Taken = dict[TopicPartition, list[ConsumerRecord]]
 
 PEEK_MS = 50
-TELL_SECONDS = 1.0
-LAST_WORD_SECONDS = 2.0
+TELL_SECONDS, TELL_AGAIN_SECONDS = 1.0, 10.0
+"""Between two tellings; after one that failed."""
+TELLING_SECONDS = 2.0
+"""The most that one may take: the client would try for as long as the group's coordinator is away."""
 PATIENCE_MS = 200
 """How long an idle poll waits for a record, which ends it at once. FastStream asks for a few milliseconds, a hundred times a
 second, and sleeps as long after each: half of an idle process's time, and a delay for who comes in the middle."""
@@ -38,7 +40,7 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
         self._unreadable = unreadable
         self._delivered: dict[TopicPartition, int] = {}
         self._untold: dict[TopicPartition, int] = {}
-        self._told_at = 0.0
+        self._tell_at = 0.0
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self._delivered[partition] = offset
@@ -53,35 +55,38 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
         for partition, records in taken.items():
             self._delivered[partition] = records[-1].offset + 1
         if not taken:
-            await self._tell()
+            await self._tell_when_due()
         return taken
 
     async def commit(self, offsets: Mapping[TopicPartition, int] | None = None) -> None:
         """Note that all that was delivered (or what `offsets` say) is handled; Kafka hears of it within about a second."""
         self._untold |= self._delivered if offsets is None else offsets
-        if time.monotonic() - self._told_at >= TELL_SECONDS:
-            await self._tell()
+        await self._tell_when_due()
 
     async def stop(self) -> None:
         """Tell Kafka the last, as far as it listens, and leave."""
-        try:
-            async with asyncio.timeout(LAST_WORD_SECONDS):
-                await self._tell()
-        except TimeoutError:
-            log.info("kafka_not_told_at_the_end")
+        await self._tell()
         await super().stop()
+
+    async def _tell_when_due(self) -> None:
+        if time.monotonic() >= self._tell_at:
+            await self._tell()
 
     async def _tell(self) -> None:
         """Tell Kafka of what is untold, of the partitions that are still ours; it is nothing that could be lost."""
         held = self.assignment()
-        untold, self._untold = {p: offset for p, offset in self._untold.items() if p in held}, {}
-        if not untold:
+        self._untold = {partition: offset for partition, offset in self._untold.items() if partition in held}
+        if not self._untold:
             return
-        self._told_at = time.monotonic()
         try:
-            await super().commit(untold)
-        except KafkaError as error:
+            async with asyncio.timeout(TELLING_SECONDS):
+                await super().commit(self._untold)
+        except (KafkaError, TimeoutError) as error:
             log.info("kafka_not_told", error=type(error).__name__)
+            self._tell_at = time.monotonic() + TELL_AGAIN_SECONDS
+        else:
+            self._untold = {}
+            self._tell_at = time.monotonic() + TELL_SECONDS
 
     async def _one_past_unreadable(self) -> Taken:
         """Go back to what was delivered, and give one record, or none after one was passed over."""

@@ -1,5 +1,6 @@
 """What Kafka is told of a lane's way: soon enough for lag and operators, and not after each batch."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -77,3 +78,23 @@ async def test_a_lane_at_work_does_not_tell_kafka_after_each_batch(
         assert requests == 1
     assert requests == 2
     assert await told(bus, consumer.consumer_group) == 10
+
+
+async def test_a_lane_goes_on_while_the_group_s_coordinator_does_not_answer(
+    database: Database, bus: Bus, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client would wait for the coordinator for ever; the lane needs it to begin, not to go on."""
+    monkeypatch.setattr(reading, "TELLING_SECONDS", 0.2)
+    asked = asyncio.Event()
+
+    async def never_answered(*_: object) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    thing = uuid4()
+    async with consuming(database, bus, handlers()):
+        monkeypatch.setattr(AIOKafkaConsumer, "commit", never_answered)
+        for n in range(3):
+            await send(bus, ThingHappened(thing_id=thing, n=n))
+            await expect_effects(owner, thing, *range(n + 1))
+        assert asked.is_set()

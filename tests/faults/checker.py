@@ -16,6 +16,9 @@ from uuid import UUID
 from tests.faults.history import Command, History, Kind, Outcome
 from tests.faults.observed import Challenge, Copy, MailRow, Observed
 
+NEAR_A_DEATH = timedelta(seconds=3)
+"""A connection that ends this near to its courier's death ended with it."""
+TOLD = {"delivered": "MailDelivered", "bounced": "MailBounced", "given_up": "MailGivenUp"}
 LONGEST_TEXT = timedelta(seconds=6)
 """A text may be under way this long after the database was asked whether its code still counts."""
 
@@ -39,7 +42,7 @@ class Damage(StrEnum):
     """It is not lost, but it does not go on either."""
     MAIL_LOST = "mail lost"
     MAIL_TWICE = "mail twice"
-    """Two copies, though no death between the final dot and its answer explains them."""
+    """Two copies, though neither a death between the final dot and its answer nor a cut connection explains them."""
     MAIL_EXPIRED = "mail expired"
     """A code was mailed that no longer counted."""
 
@@ -50,6 +53,7 @@ class Findings:
 
     damages: dict[Damage, list[str]] = field(default_factory=lambda: defaultdict(list))
     mails_doubled_by_a_death: int = 0
+    mails_doubled_by_the_server: int = 0
 
     def note(self, damage: Damage, what: str) -> None:
         self.damages[damage].append(what)
@@ -214,38 +218,69 @@ def _check_mails(observed: Observed, findings: Findings) -> None:
     copies: dict[UUID | None, list[Copy]] = defaultdict(list)
     for copy in observed.copies:
         copies[copy.mail_id].append(copy)
-    told = {owed.key for owed in observed.owed if owed.type.startswith("notifications.Mail")}
+    told = _told(observed)
     for mail in observed.mails:
-        _check_mail(mail, copies[mail.id], told=str(mail.id) in told, observed=observed, findings=findings)
+        _check_outcome(mail, copies[mail.id], observed, findings)
+        _check_told(mail, sorted(told[str(mail.id)].values()), findings)
+        _check_copies(mail, copies[mail.id], observed, findings)
     for mail_id in copies.keys() - {mail.id for mail in observed.mails}:
         findings.note(Damage.GHOST, f"mail {mail_id} came and is not owed")
 
 
-def _check_mail(mail: MailRow, copies: list[Copy], *, told: bool, observed: Observed, findings: Findings) -> None:
+def _told(observed: Observed) -> dict[str, dict[str, str]]:
+    """Give the events about each mail: message id and name."""
+    told: dict[str, dict[str, str]] = defaultdict(dict)
+    for owed in observed.owed:
+        if owed.type.startswith("notifications.Mail"):
+            told[owed.key][owed.message_id] = owed.type.split(".")[1]
+    return told
+
+
+def _check_outcome(mail: MailRow, copies: list[Copy], observed: Observed, findings: Findings) -> None:
+    """What is noted of a mail is borne out by what came, or by a reason why it could not."""
     if mail.outcome is None:
         findings.note(Damage.STUCK, f"mail {mail.id} was never settled")
         return
-    if not told:
-        findings.note(Damage.ZOMBIE, f"mail {mail.id} was settled, and no event tells of it")
-    excused = {
+    borne_out = {
         "delivered": bool(copies),
         "bounced": bool(_addresses(mail, observed) & observed.bouncing),
         "given_up": mail.settled_at is not None and mail.settled_at >= mail.expires_at,
     }
-    if not excused[mail.outcome]:
+    if not borne_out[mail.outcome]:
         findings.note(Damage.MAIL_LOST, f"mail {mail.id} is noted as {mail.outcome}, and nothing bears that out")
+
+
+def _check_told(mail: MailRow, told: list[str], findings: Findings) -> None:
+    """One event tells what became of a mail, and it is the one of its outcome."""
+    if mail.outcome is not None and not told:
+        findings.note(Damage.ZOMBIE, f"mail {mail.id} was settled, and no event tells of it")
+    if len(told) > 1:
+        findings.note(Damage.TWICE, f"mail {mail.id} is told of by {', '.join(told)}")
+    if others := set(told) - {TOLD.get(mail.outcome or "")}:
+        findings.note(Damage.GHOST, f"mail {mail.id} is noted as {mail.outcome}, and told of by {', '.join(others)}")
+
+
+def _check_copies(mail: MailRow, copies: list[Copy], observed: Observed, findings: Findings) -> None:
+    """One copy came, in time; of others a death or a cut connection is the reason."""
     for copy in copies:
         if copy.received_at > mail.expires_at + LONGEST_TEXT:
             findings.note(
                 Damage.MAIL_EXPIRED, f"mail {mail.id} came at {copy.received_at:%T}, expired {mail.expires_at:%T}"
             )
     for copy, next_copy in pairwise(sorted(copies, key=lambda copy: copy.received_at)):
-        if copy.excuses(next_copy):
+        if copy.dropped:
+            findings.mails_doubled_by_the_server += 1
+        elif copy.excuses(next_copy) and _ended_with_its_courier(copy, observed):
             findings.mails_doubled_by_a_death += 1
         else:
             findings.note(
                 Damage.MAIL_TWICE, f"mail {mail.id} came at {copy.received_at:%T} and {next_copy.received_at:%T}"
             )
+
+
+def _ended_with_its_courier(copy: Copy, observed: Observed) -> bool:
+    ended_at = copy.ended_at
+    return ended_at is not None and any(abs(death - ended_at) < NEAR_A_DEATH for death in observed.courier_deaths)
 
 
 def _addresses(mail: MailRow, observed: Observed) -> set[str]:

@@ -17,7 +17,6 @@ AT_ONCE = 24
 AGAIN = 0.75
 """How often a command that nobody knows of is given again, with the same key; the others stay unknown."""
 AGAIN_SECONDS = 30.0
-STUMBLING = 0.03
 CLOSED = 0.03
 
 
@@ -49,6 +48,7 @@ class Commander:
         chance: random.Random,
         *,
         pace: float,
+        stumbling: float,
     ) -> None:
         self._stage = stage
         self._cast = cast
@@ -56,6 +56,7 @@ class Commander:
         self._chance = chance
         self._client = cast.client
         self._gap = 1.0 / pace
+        self._stumbling = stumbling
 
     async def give(self, entries: int, codes: int) -> None:
         """Give that many commands of each kind; ends when each has been answered or given up."""
@@ -74,7 +75,7 @@ class Commander:
         closed = self._chance.random() < CLOSED
         book = self._chance.choice(self._cast.closed_books if closed else self._cast.books)
         command = self._history.begin(Kind.ENTRY, str(book), uuid4())
-        stumbles = self._chance.random() < STUMBLING
+        stumbles = self._chance.random() < self._stumbling
         body = {"book_id": str(book), "entry_id": str(command.subject), "stumbles": stumbles}
 
         async def post() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +28,8 @@ class Scene:
     chance: random.Random
     history: History
     began: datetime
+    latest: int = 3
+    """A process dies at the first to the `latest` time that it reaches its place."""
 
 
 Injury = Callable[[Scene], Awaitable[None]]
@@ -50,8 +52,10 @@ def dying(kind: str) -> Injury:
     service, role, places = PLACES[kind]
 
     async def die(scene: Scene) -> None:
-        keeper = scene.chance.choice(scene.stage.of(service, role))
-        await keeper.kill(next_place=f"{scene.chance.choice(places)}:{scene.chance.randint(1, 3)}")
+        keepers = scene.stage.of(service, role)
+        # A relay that was killed comes back while the other one leads: whoever leads next is to die.
+        for keeper in keepers if kind == "relay" else [scene.chance.choice(keepers)]:
+            await keeper.kill(next_place=f"{scene.chance.choice(places)}:{scene.chance.randint(1, scene.latest)}")
 
     return die
 
@@ -65,9 +69,7 @@ async def cut_connections(scene: Scene) -> None:
     """End every session of a service in Postgres."""
     service = scene.chance.choice(["ledger", "mirror", "auth", "notifications"])
     async with scene.stage.admin() as conn:
-        await conn.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1", f"{service}_app"
-        )
+        _some(await conn.fetch(END_SESSIONS, f"{service}_app"), "sessions")
 
 
 async def restart_postgres(scene: Scene) -> None:
@@ -88,10 +90,7 @@ async def crash_kafka(scene: Scene) -> None:
 async def cut_relay(scene: Scene) -> None:
     """Take the lead from the relay that has it; the other one goes on."""
     async with scene.stage.admin() as conn:
-        await conn.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'samband ledger relay' "
-            "and pid in (select pid from pg_locks where locktype = 'advisory' and granted)"
-        )
+        _some(await conn.fetch(END_LEAD), "leading relay")
 
 
 async def freeze_relay(scene: Scene) -> None:
@@ -121,7 +120,7 @@ async def terminate(scene: Scene) -> None:
 
 
 async def rewind(scene: Scene) -> None:
-    """Send both readers back to the round's first record: everything comes again."""
+    """Send the mirror's readers back by a hundred records in each partition: those come again."""
     stage = scene.stage
     async with AsyncExitStack() as stack:
         for keeper in stage.of("mirror"):
@@ -159,17 +158,34 @@ async def hold_lock(scene: Scene) -> None:
     """Lock what the mirror writes for longer than it waits for a lock: an outage that is no message's fault."""
     async with scene.stage.admin() as conn, conn.transaction():
         await conn.execute("lock table mirror.totals in exclusive mode")
-        await asyncio.sleep(scene.chance.uniform(3, 5))
+        await asyncio.sleep(scene.chance.uniform(4, 6))
 
 
 async def expire_soon(scene: Scene) -> None:
-    """Let a few codes expire while their mails wait."""
-    async with scene.stage.admin() as conn:
-        await conn.execute(
-            "update notifications.mails set expires_at = now() + interval '300 milliseconds' where id in "
-            "(select id from notifications.mails where settled_at is null order by random() limit 3)"
-        )
+    """Let a few codes expire while the mail server sends everybody off."""
+    post = scene.stage.post
+    post.away = True
+    try:
+        async with scene.stage.admin() as conn:
+            _some(await conn.fetch(EXPIRE), "mails that wait")
+        await asyncio.sleep(0.5)
+    finally:
+        post.away = False
 
+
+def _some(rows: Sequence[object], what: str) -> None:
+    """Raise `LookupError` when there was nothing to hurt."""
+    if not rows:
+        raise LookupError(f"there are no {what} just now")
+
+
+END_SESSIONS = "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1"
+END_LEAD = """
+select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'samband ledger relay'
+  and pid in (select pid from pg_locks where locktype = 'advisory' and granted)"""
+EXPIRE = """
+update notifications.mails set expires_at = now() + interval '100 milliseconds'
+where id in (select id from notifications.mails where settled_at is null order by random() limit 3) returning id"""
 
 INJURIES: Mapping[str, Injury] = {
     **{f"die: {kind}": dying(kind) for kind in PLACES},

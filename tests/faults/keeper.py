@@ -29,15 +29,20 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """An end of a process; `code` is negative for a signal."""
+    """An end of a process; `code` is negative for a signal, `place` is where it died by its own hand."""
 
     unit: Unit
     at: datetime
     code: int
+    place: str | None = None
 
     @property
     def meant(self) -> bool:
         return self.code in MEANT
+
+
+class StoppedLate(Exception):
+    """A process had to be killed because it did not end in its time."""
 
 
 class Keeper:
@@ -48,6 +53,8 @@ class Keeper:
         self.deaths: list[Death] = []
         self._platform = platform
         self._place: str | None = None
+        self._armed = False
+        self._mark = platform.running.folder / f"{unit.service}-{unit.role}.died"
         self._gate = asyncio.Lock()
         self._stopping = False
         self._started = asyncio.Event()
@@ -68,13 +75,16 @@ class Keeper:
                 process = await self._launch()
             code = await process.wait()
             self._started.clear()
-            self.deaths.append(Death(self.unit, datetime.now(UTC), code))
+            place = self._mark.read_text(encoding="utf-8") if self._mark.exists() else None
+            self._mark.unlink(missing_ok=True)
+            self.deaths.append(Death(self.unit, datetime.now(UTC), code, place))
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _launch(self) -> Process:
         place, self._place = self._place, None
+        self._armed = place is not None
         crashing = ("tests.support.crashing",) if place else ()
-        extra = {"SAMBAND_TEST_FAILPOINT": place} if place else {}
+        extra = {"SAMBAND_TEST_FAILPOINT": place, "SAMBAND_TEST_MARK": str(self._mark)} if place else {}
         process = await self._platform.launch(self.unit.service, self.unit.role, program=crashing, extra=extra)
         self._started.set()
         return process
@@ -102,14 +112,19 @@ class Keeper:
             self.process.kill()
             await self.process.wait()
 
+    async def disarm(self) -> None:
+        """Replace a process that would still die at a place: what one round armed does not go off in the next."""
+        if self._armed:
+            await self.kill()
+
     async def terminate(self, *, within: float) -> None:
-        """Ask it to end, as a rolling restart does; raises `TimeoutError` when it had to be killed."""
+        """Ask it to end, as a rolling restart does; raises `StoppedLate` when it had to be killed."""
         async with self._hurting:
             await self._started.wait()
             process, began = self.process, asyncio.get_running_loop().time()
             await process.stop(within=within)
             if asyncio.get_running_loop().time() - began >= within:
-                raise TimeoutError(f"{self.unit} did not end within {within:g} s of its SIGTERM")
+                raise StoppedLate(f"{self.unit} did not end within {within:g} s of its SIGTERM")
 
     @asynccontextmanager
     async def frozen(self) -> AsyncIterator[None]:

@@ -92,6 +92,8 @@ class Copy:
     followed: bool = True
     ended_at: datetime | None = None
     """When its connection ended."""
+    dropped: bool = False
+    """The server cut the connection after the final dot, though it had kept the mail."""
 
     def excuses(self, next_copy: "Copy") -> bool:
         """Tell whether the sender died, or was cut off, before it could act on the answer, and only then came again."""
@@ -119,6 +121,8 @@ class Observed:
     copies: list[Copy] = field(default_factory=list)
     bouncing: set[str] = field(default_factory=set)
     """Addresses that the mail server refuses for good."""
+    courier_deaths: list[datetime] = field(default_factory=list)
+    """When processes that send mails were killed."""
 
     @property
     def duplicates(self) -> int:

@@ -38,10 +38,12 @@ class _Kept:
     received_at: datetime
     connection: "_Watched"
     bytes_before: int
+    dropped: bool
 
     def copy(self) -> Copy:
         watched = self.connection
-        return Copy(self.mail_id, self.to, self.received_at, watched.bytes_in > self.bytes_before, watched.ended_at)
+        followed = watched.bytes_in > self.bytes_before
+        return Copy(self.mail_id, self.to, self.received_at, followed, watched.ended_at, self.dropped)
 
 
 class _Watched(Connection):
@@ -67,14 +69,19 @@ class _Noting(Conversation):
     def __init__(self, post: "Post", mails: Mails) -> None:
         super().__init__(mails, post.tries, post.reply)
         self._post = post
+        self._dropping = False
 
     async def handle_DATA(self, server: Connection, session: Session, envelope: Envelope) -> str:  # noqa: N802
         self._server = server
         return await super().handle_DATA(server, session, envelope)
 
+    async def _misbehave(self, server: Connection, envelope: Envelope, reply: Reply) -> str:
+        self._dropping = reply.does == "drop"
+        return await super()._misbehave(server, envelope, reply)
+
     async def _keep(self, envelope: Envelope) -> None:
         await super()._keep(envelope)
-        self._post.note(self._server, envelope)
+        self._post.note(self._server, envelope, dropped=self._dropping)
 
 
 class Post(Mailbox):
@@ -84,6 +91,8 @@ class Post(Mailbox):
         super().__init__()
         self.chance: random.Random | None = None
         """Where its misbehaviour is drawn from; None while it behaves."""
+        self.away = False
+        """Whether it sends everybody off for now."""
         self._kept: list[_Kept] = []
 
     def copies(self, addresses: set[str]) -> list[Copy]:
@@ -92,6 +101,8 @@ class Post(Mailbox):
 
     def reply(self, recipient: str) -> Reply | None:
         """Decide what to do with a recipient."""
+        if self.away:
+            return replies.answer(421)
         if recipient.startswith(BOUNCING):
             return replies.answer(550)
         if self.chance is None:
@@ -103,12 +114,12 @@ class Post(Mailbox):
                 return misbehave()
         return None
 
-    def note(self, server: Connection, envelope: Envelope) -> None:
+    def note(self, server: Connection, envelope: Envelope, *, dropped: bool) -> None:
         assert isinstance(server, _Watched)
         named = message_from_bytes(envelope.original_content or b"")["Message-ID"]
         local = str(named).strip("<> ").partition("@")[0]
         mail_id = UUID(local) if _is_uuid(local) else None
-        self._kept.append(_Kept(mail_id, envelope.rcpt_tos[0], datetime.now(UTC), server, server.bytes_in))
+        self._kept.append(_Kept(mail_id, envelope.rcpt_tos[0], datetime.now(UTC), server, server.bytes_in, dropped))
 
     def _connect(self) -> Connection:
         return _Watched(_Noting(self, self.mails), self._connections)

@@ -7,6 +7,15 @@ from tests.faults.checker import Damage
 from tests.faults.round import Result
 
 
+@dataclass(frozen=True, slots=True)
+class Least:
+    """What must have happened in a run that is to prove something."""
+
+    duplicates: int = 0
+    mails: int = 0
+    courier_deaths: int = 0
+
+
 @dataclass(slots=True)
 class Sum:
     """Rounds, added up."""
@@ -18,6 +27,9 @@ class Sum:
     deaths: int = 0
     courier_deaths: int = 0
     doubled_by_a_death: int = 0
+    doubled_by_the_server: int = 0
+    undone: int = 0
+    died_at: Counter[str] = field(default_factory=Counter)
     fallen: int = 0
     slowest_recovery: float = 0.0
     waits: dict[str, float] = field(default_factory=dict)
@@ -33,6 +45,9 @@ class Sum:
         self.courier_deaths += result.courier_deaths
         self.fallen += len(result.fallen)
         self.doubled_by_a_death += result.findings.mails_doubled_by_a_death
+        self.doubled_by_the_server += result.findings.mails_doubled_by_the_server
+        self.undone += len(result.undone)
+        self.died_at.update(death.place for death in result.deaths if death.place)
         self.slowest_recovery = max(self.slowest_recovery, result.recovered)
         for injury, seconds in result.waits.items():
             self.waits[injury] = max(seconds, self.waits.get(injury, 0.0))
@@ -56,9 +71,11 @@ class Sum:
         }
         return [
             f"mails doubled by a death between the final dot and its answer: {self.doubled_by_a_death}",
+            f"mails doubled by a mail server that kept one and cut the connection: {self.doubled_by_the_server}",
             f"mails with an expired code: {of[Damage.MAIL_EXPIRED]}",
             f"mails owed: {self.mails}, SIGKILLs of their couriers: {self.courier_deaths}",
-            f"deaths: {self.deaths}",
+            f"deaths: {self.deaths}, of these at named places: {_listed(self.died_at)}",
+            f"faults that could not be done: {self.undone}",
             f"processes fallen by themselves: {self.fallen}",
             f"duplicates delivered: {self.duplicates}",
             *(
@@ -69,8 +86,14 @@ class Sum:
             ", ".join(f"{name} {count}" for name, count in counts.items()),
         ]
 
-    def exit_code(self, *, least_duplicates: int) -> int:
-        """Give 0 when all is well, 1 after damage or a process that fell, 2 when too little was delivered twice."""
+    def exit_code(self, least: Least) -> int:
+        """Give 0 when all is well, 1 after damage or a process that fell, 2 when too little happened to prove anything."""
         if sum(self.damages.values()) or self.fallen:
             return 1
-        return 2 if self.duplicates < least_duplicates else 0
+        happened = (self.duplicates, self.mails, self.courier_deaths)
+        wanted = (least.duplicates, least.mails, least.courier_deaths)
+        return 2 if any(count < enough for count, enough in zip(happened, wanted, strict=True)) else 0
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"

@@ -115,7 +115,7 @@ class Stage:
         return keeper
 
     async def dismiss(self, unit: Unit, *, within: float) -> None:
-        """End a unit in order and start it no more; raises `TimeoutError` when it had to be killed."""
+        """End a unit in order and start it no more; raises `StoppedLate` when it had to be killed."""
         keeper = self.keepers.pop(unit)
         keeper.stop()
         await keeper.terminate(within=within)

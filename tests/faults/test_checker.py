@@ -47,6 +47,11 @@ class World:
         self.observed.records.append(Record("topic", message_id, kind))
         self.observed.known_ids.add(message_id)
 
+    def tell(self, kind: str) -> None:
+        """Let the one event about the mail be of this kind."""
+        self.observed.owed = [owed for owed in self.observed.owed if not owed.type.startswith("notifications.")]
+        self.owe(str(uuid4()), f"notifications.{kind}.v1", str(self.mail.id))
+
     def change_mail(self, **changes: object) -> None:
         self.observed.mails[0] = replace(self.mail, **changes)  # type: ignore[arg-type]
 
@@ -174,6 +179,14 @@ def leave_a_mail_unsettled(world: World) -> None:
     world.change_mail(outcome=None)
 
 
+def tell_of_a_mail_twice(world: World) -> None:
+    world.owe(str(uuid4()), "notifications.MailDelivered.v1", str(world.mail.id))
+
+
+def tell_of_a_mail_what_is_not_so(world: World) -> None:
+    world.tell("MailBounced")
+
+
 def owe_no_mail(world: World) -> None:
     world.observed.mails.clear()
     world.observed.copies.clear()
@@ -197,6 +210,11 @@ def send_a_mail_twice(world: World) -> None:
 
 def send_a_mail_again_while_the_first_connection_lives(world: World) -> None:
     world.observed.copies[0] = Copy(world.mail.id, KARI, NOW, followed=False, ended_at=NOW + timedelta(seconds=20))
+    send_a_mail_twice(world)
+
+
+def send_a_mail_twice_though_nobody_died(world: World) -> None:
+    world.observed.copies[0] = Copy(world.mail.id, KARI, NOW, followed=False, ended_at=NOW + timedelta(seconds=1))
     send_a_mail_twice(world)
 
 
@@ -238,6 +256,9 @@ DAMAGES: list[tuple[Damage, Callable[[World], None]]] = [
     (Damage.MAIL_LOST, give_a_mail_up_too_early),
     (Damage.MAIL_TWICE, send_a_mail_twice),
     (Damage.MAIL_TWICE, send_a_mail_again_while_the_first_connection_lives),
+    (Damage.MAIL_TWICE, send_a_mail_twice_though_nobody_died),
+    (Damage.TWICE, tell_of_a_mail_twice),
+    (Damage.GHOST, tell_of_a_mail_what_is_not_so),
     (Damage.MAIL_EXPIRED, mail_an_expired_code),
 ]
 
@@ -264,16 +285,27 @@ def test_a_command_that_nobody_knows_of_may_have_had_its_effect_or_not() -> None
 def test_a_copy_whose_sender_died_before_it_could_act_is_counted_on_its_own() -> None:
     world = World()
     world.observed.copies[0] = Copy(world.mail.id, KARI, NOW, followed=False, ended_at=NOW + timedelta(seconds=1))
+    world.observed.courier_deaths.append(NOW + timedelta(seconds=2))
     send_a_mail_twice(world)
     findings = check(world.history, world.observed)
     assert findings.clean
     assert findings.mails_doubled_by_a_death == 1
 
 
+def test_a_copy_that_the_server_kept_before_it_cut_the_connection_is_counted_on_its_own() -> None:
+    world = World()
+    world.observed.copies[0] = Copy(world.mail.id, KARI, NOW, followed=False, ended_at=NOW, dropped=True)
+    send_a_mail_twice(world)
+    findings = check(world.history, world.observed)
+    assert findings.clean
+    assert findings.mails_doubled_by_the_server == 1
+
+
 def test_a_mail_to_an_address_that_the_server_refuses_may_bounce() -> None:
     world = World()
     world.observed.bouncing.add(KARI)
     world.observed.copies.clear()
+    world.tell("MailBounced")
     world.change_mail(outcome="bounced")
     assert world.damages() == set()
 
@@ -281,6 +313,7 @@ def test_a_mail_to_an_address_that_the_server_refuses_may_bounce() -> None:
 def test_a_mail_whose_code_expired_may_be_given_up() -> None:
     world = World()
     world.observed.copies.clear()
+    world.tell("MailGivenUp")
     world.change_mail(outcome="given_up", settled_at=world.mail.expires_at)
     assert world.damages() == set()
 

@@ -1,6 +1,8 @@
 """What was published can be sent again, even when the bus has lost all of it (rel-R8)."""
 
 import hashlib
+import json
+from contextlib import AsyncExitStack
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -13,6 +15,8 @@ from tests.faults.stage import Stage
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
+
+COMMANDS = 60
 
 STATE = """
 select string_agg(t::text, ',' order by t::text) from (
@@ -28,29 +32,34 @@ async def digest(stage: Stage) -> str:
 
 @pytest.mark.goal("rel-R8")
 async def test_replaying_everything_after_the_topic_was_lost_changes_no_state(stage: Stage) -> None:
-    result = await play(stage, Order(8, 60, 0, 40.0, (), misbehaving_mail=False))
+    result = await play(stage, Order(8, COMMANDS, 0, 40.0, (), misbehaving_mail=False))
     assert result.findings.clean
     before = await digest(stage)
-    for keeper in (mirrors := stage.of("mirror")):
-        await keeper.kill()
-    await _lose_topic(stage)
-    since = await inspection.begin(stage)
+    async with AsyncExitStack() as away:
+        for keeper in (mirrors := stage.of("mirror")):
+            await away.enter_async_context(keeper.away())
+        await _lose_topic(stage)
     said = await stage.platform.run("ledger", "outbox", "replay", "--since", "7d")
-    assert '"owed_again": 0' not in said
+    owed = int(json.loads(said.splitlines()[-1])["owed_again"])
+    assert owed >= COMMANDS * 3 // 4
     for keeper in mirrors:
         await keeper.ready()
 
     async def read_again() -> bool:
-        return not await inspection.unread(stage) and sum((await inspection.begin(stage)).offsets.values()) > sum(
-            since.offsets.values()
-        )
+        return await _records(stage) == owed and not await inspection.unread(stage)
 
     await until(read_again, what="everything to be read again", seconds=60)
     assert await digest(stage) == before
 
 
+async def _records(stage: Stage) -> int:
+    """Count what has come to the topic since it was made anew."""
+    offsets = (await inspection.begin(stage)).offsets
+    return sum(end for place, end in offsets.items() if place.topic.endswith(ENTRIES.name))
+
+
 async def _lose_topic(stage: Stage) -> None:
-    """Delete the topic and make it anew, as operators would who lost their Kafka; positions go with it."""
+    """Delete the topic and make it anew, as operators would who lost their Kafka; its readers find out by themselves."""
     name = stage.platform.topic_prefix + ENTRIES.name
     admin = AIOKafkaAdminClient(bootstrap_servers=stage.broker.bootstrap)
     await admin.start()
@@ -60,8 +69,6 @@ async def _lose_topic(stage: Stage) -> None:
     finally:
         await admin.close()
     await kafka.create_topics(stage.broker.bootstrap, [kafka.Topic(name, ENTRIES.partitions, ENTRIES.config())])
-    async with stage.admin() as conn:
-        await conn.execute("delete from mirror.consumer_positions where topic = $1", ENTRIES.name)
 
 
 async def _is_gone(admin: AIOKafkaAdminClient, name: str) -> bool:

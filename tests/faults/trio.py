@@ -15,6 +15,10 @@ IN_SYNC_SECONDS = 90.0
 """A broker that was killed may register again only when its old session is over, and then has to catch up."""
 
 
+class NotInSync(Exception):
+    """The brokers did not come together again."""
+
+
 @dataclass(slots=True)
 class Trio:
     """Three nodes; whatever is done to one ends when all three hold every record again."""
@@ -39,19 +43,25 @@ class Trio:
         """Stop a node in mid-step; it wakes without knowing what the others did meanwhile."""
         async with node.process.frozen():
             await asyncio.sleep(seconds)
-        await self.cluster.in_sync(within=IN_SYNC_SECONDS)
+        await self._in_sync()
 
     async def kill(self, node: Node) -> None:
         await node.kill()
         await node.start()
-        await self.cluster.in_sync(within=IN_SYNC_SECONDS)
+        await self._in_sync()
 
     async def restart_in_turn(self) -> None:
         """Stop each in order and start it again, as an upgrade of the brokers does."""
         for node in self.cluster.nodes:
             await node.stop()
             await node.start()
+            await self._in_sync()
+
+    async def _in_sync(self) -> None:
+        try:
             await self.cluster.in_sync(within=IN_SYNC_SECONDS)
+        except TimeoutError:
+            raise NotInSync(f"the brokers were not in sync again after {IN_SYNC_SECONDS:g} s") from None
 
 
 @asynccontextmanager
