@@ -1,9 +1,10 @@
 """Watchdog: a lane that could read and does not makes its process leave; an outage is no reason (rel-R13).
 
 A look first asks the lane itself. Only where that has not moved and holds nothing in hand, Kafka is asked, over a fresh
-client and never over the one that may be frozen, and Postgres must answer too. After as many looks in a row as make up
-the seconds, a fresh client must really get a record that the lane did not: only then the lane is stuck. Looks are
-counted, not seconds: a process that was itself stopped for a while is not taken for a stuck one.
+client and never over the one that may be frozen, and Postgres and the group's coordinator must answer too. Only a
+partition that stands where it stood at the look before is counted. After as many looks in a row as make up the seconds, a
+fresh client must really get a record that the lane did not: only then the lane is stuck. Looks are counted, not seconds:
+a process that was itself stopped for a while is not taken for a stuck one.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from typing import Protocol
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import for_code
 
 from chassis.parts import Stuck
 
@@ -24,7 +26,9 @@ LOOKS = 6
 LOOK_SECONDS = 10.0
 READ_MS = 3_000
 CLIENT_ID = "samband-watchdog"
-READ_BY_SOMEBODY = "Stable"
+MEMBERS_READ = "Stable"
+NOBODY_READS = {"Empty", "Dead"}
+"""The other states are those of a group that shares its partitions out, and reads none until it has."""
 Offsets = dict[TopicPartition, int]
 
 
@@ -43,7 +47,7 @@ class Watched(Protocol):
 
 @dataclass(slots=True)
 class Lane:
-    """What the looks at one consumer have found: where it was, and how often in a row more was there to read."""
+    """What the looks at one consumer have found: where its lane was, and how often in a row more was there to read."""
 
     consumer: Watched
     reached: Offsets = field(default_factory=dict)
@@ -79,15 +83,16 @@ class Watchdog:
 
     async def look(self, lane: Lane) -> None:
         """Look once; what cannot be seen, because Kafka or Postgres does not answer, begins the count anew."""
-        before, lane.reached = lane.reached, lane.consumer.reached()
-        still = {partition: offset for partition, offset in lane.reached.items() if before.get(partition) == offset}
-        if lane.consumer.in_hand or (lane.reached and not still):
+        own = lane.consumer.reached()
+        if lane.consumer.in_hand or (own and not _unmoved(lane.reached, own)):
+            lane.reached = own
             lane.looks.clear()
             return
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 await self._ping()
-                unread = await self._unread(lane.consumer, still)
+                before, lane.reached = lane.reached, await self._reached(lane.consumer)
+                unread = await self._unread(_unmoved(before, lane.reached))
                 lane.looks = {partition: lane.looks.get(partition, 0) + 1 for partition in unread}
                 stuck = await self._stuck(lane, unread)
         except Exception as error:
@@ -99,15 +104,22 @@ class Watchdog:
             log.critical("lane_stuck", group=lane.consumer.consumer_group, **place)
             raise Stuck("a partition is not read although it could be")
 
-    async def _unread(self, consumer: Watched, still: Offsets) -> Offsets:
-        """Give the partitions in which there is more than was reached, each with the offset that comes next.
+    async def _reached(self, consumer: Watched) -> Offsets:
+        """Give where the lane goes on in the partitions that this consumer could read now.
 
-        A consumer without partitions leaves its lane to others; where nobody has joined, the lane is its own to read.
+        One without partitions leaves its lane to others; where nobody has joined, all of the lane is its own to read.
+        While a group shares its partitions out nobody can read, and without a coordinator nobody could join: that raises.
         """
+        state = await self._group_state(consumer.consumer_group)
+        own = consumer.reached()
+        if state in NOBODY_READS:
+            return own or await self._all_partitions(consumer)
+        return own if state == MEMBERS_READ else {}
+
+    async def _unread(self, still: Offsets) -> Offsets:
+        """Give the partitions in which there is more than was reached, each with the offset that comes next."""
         if not still:
-            if await self._is_read_by_others(consumer.consumer_group):
-                return {}
-            still = await self._all_partitions(consumer)
+            return {}
         async with self._client() as client:
             first, end = await asyncio.gather(client.beginning_offsets(list(still)), client.end_offsets(list(still)))
         following = {partition: max(offset, first[partition]) for partition, offset in still.items()}
@@ -117,8 +129,8 @@ class Watchdog:
         """Give a partition that was long unread and can be read, unless the lane has moved meanwhile."""
         for partition, offset in unread.items():
             if lane.looks[partition] >= LOOKS and await self._can_read(partition, offset):
-                moved = lane.consumer.in_hand or lane.consumer.reached() != lane.reached
-                return None if moved else partition
+                now = await self._reached(lane.consumer)
+                return None if lane.consumer.in_hand or now != lane.reached else partition
         return None
 
     async def _can_read(self, partition: TopicPartition, offset: int) -> bool:
@@ -131,11 +143,14 @@ class Watchdog:
             except UnicodeDecodeError:  # One is there, and it is the lane's work to pass over it.
                 return True
 
-    async def _is_read_by_others(self, group: str) -> bool:
+    async def _group_state(self, group: str) -> str:
+        """Ask the group's coordinator; raises `KafkaError` where there is none, or it cannot say."""
         async with self._admin() as admin:
             (answer,) = await admin.describe_consumer_groups([group])
-        _, _, state, *_ = answer.groups[0]
-        return bool(state == READ_BY_SOMEBODY)
+        code, _, state, *_ = answer.groups[0]
+        if code:
+            raise for_code(code)
+        return str(state)
 
     async def _all_partitions(self, consumer: Watched) -> Offsets:
         known = await consumer.positions()
@@ -163,3 +178,7 @@ class Watchdog:
             yield admin
         finally:
             await admin.close()
+
+
+def _unmoved(before: Offsets, now: Offsets) -> Offsets:
+    return {partition: offset for partition, offset in now.items() if before.get(partition) == offset}

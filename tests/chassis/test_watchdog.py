@@ -3,18 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorForGroupError
 
 from chassis.consume import Consumer
 from chassis.handlers import Lane as LaneName
 from chassis.parts import Stuck
 from chassis.postgres import Database
-from chassis.watchdog import LOOKS, Watchdog
+from chassis.watchdog import LOOKS, Offsets, Watchdog, Watched
 from deploy.local.ports import LOOPBACK, free_port
 from tests.chassis.http_app import logged
 from tests.conftest import Bus
@@ -46,7 +50,7 @@ class Sight:
     """One lane's watchdog, whose looks the test makes."""
 
     def __init__(
-        self, consumer: Consumer, ping: Callable[[], Awaitable[object]], bootstrap: str, seconds: float = 60
+        self, consumer: Watched, ping: Callable[[], Awaitable[object]], bootstrap: str, seconds: float = 60
     ) -> None:
         self.watchdog = Watchdog([consumer], ping, bootstrap=bootstrap, seconds=seconds)
         (self.lane,) = self.watchdog._lanes
@@ -72,7 +76,7 @@ async def test_a_frozen_fetcher_ends_the_watch_within_its_seconds_and_is_named(d
     async with frozen_with_lag(database, bus) as consumer:
         sight = Sight(consumer, database.ping, bus.bootstrap, seconds=1.5)
         with logged() as lines:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 with pytest.raises(Stuck):
                     await sight.watchdog.run()
     (line,) = [line for line in lines if line["event"] == "lane_stuck"]
@@ -207,6 +211,113 @@ async def test_a_consumer_that_never_joined_is_stuck_only_where_nobody_else_read
         await send(bus, ThingHappened(thing_id=uuid4(), n=1))
         await sight.look()
         assert sight.counted == 0
-    await sight.look(LOOKS - 1)
+    await sight.look(LOOKS)  # The first has nothing to compare with.
+    assert sight.counted == LOOKS - 1
     with pytest.raises(Stuck):
         await sight.look(1)
+
+
+@dataclass(slots=True)
+class Standby:
+    """A consumer without partitions, whose service goes on at `offset` in each, in whatever process."""
+
+    consumer_group: str
+    topics: list[str]
+    offset: int = 0
+    in_hand: bool = False
+
+    def reached(self) -> Offsets:
+        return {}
+
+    async def positions(self) -> Offsets:
+        return {TopicPartition(topic, part): self.offset for topic in self.topics for part in range(3)}
+
+
+async def test_a_standby_is_not_stuck_while_its_lane_moves(database: Database, bus: Bus) -> None:
+    standby = Standby(f"{bus.prefix}nobody", [bus.prefix + TOPIC])
+    sight = Sight(standby, database.ping, bus.bootstrap)
+    thing = uuid4()
+    for n in range(LOOKS + 3):
+        await send(bus, ThingHappened(thing_id=thing, n=n))
+    for offset in range(LOOKS + 3):  # Each time with more behind it.
+        standby.offset = offset
+        await sight.look(1)
+        assert sight.counted == 0
+    standby.offset = 0
+    await sight.look(LOOKS)
+    with pytest.raises(Stuck):
+        await sight.look(1)
+
+
+@pytest.mark.parametrize("state", ["PreparingRebalance", "CompletingRebalance"])
+@pytest.mark.parametrize("joined", [True, False], ids=["a member", "a standby"])
+async def test_while_a_group_shares_its_partitions_out_nobody_in_it_is_stuck(
+    joined: bool, state: str, database: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with frozen_with_lag(database, bus) as member:
+        standby = Standby(member.consumer_group, member.topics)
+        sight = Sight(member if joined else standby, database.ping, bus.bootstrap)
+        with monkeypatch.context() as patched:
+            describing(patched, code=0, state=state)
+            await sight.look()
+            assert sight.counted == 0
+        if joined:
+            await sight.look(LOOKS - 1)
+            with pytest.raises(Stuck):
+                await sight.look(2)  # The first may have nothing to compare with.
+
+
+@pytest.mark.parametrize("away", ["not found", "loading", "not there"])
+@pytest.mark.parametrize("joined", [True, False], ids=["a member", "a standby"])
+async def test_while_the_groups_coordinator_is_away_nothing_is_said_although_data_can_be_read(
+    joined: bool, away: str, database: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with frozen_with_lag(database, bus) as member:
+        standby = Standby(f"{bus.prefix}nobody", member.topics)
+        sight = Sight(member if joined else standby, database.ping, bus.bootstrap)
+        await sight.look(LOOKS)
+        assert sight.counted == LOOKS - 1
+        with monkeypatch.context() as patched:
+            match away:
+                case "not found":
+                    patched.setattr(AIOKafkaAdminClient, "find_coordinator", no_coordinator)
+                case "loading":
+                    describing(patched, code=CoordinatorLoadInProgressError.errno, state="")
+                case _:
+                    describing(patched, code=NotCoordinatorForGroupError.errno, state="Dead")
+            await sight.look()
+            assert sight.counted == 0
+        await sight.look(LOOKS - 1)
+        with pytest.raises(Stuck):
+            await sight.look(1)
+
+
+async def test_a_coordinator_that_goes_away_during_the_last_look_is_no_verdict(
+    database: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with frozen_with_lag(database, bus) as consumer:
+        sight = Sight(consumer, database.ping, bus.bootstrap)
+        await sight.look(LOOKS)
+        can_read = sight.watchdog._can_read
+
+        async def then_it_goes(partition: TopicPartition, offset: int) -> bool:
+            can = await can_read(partition, offset)
+            monkeypatch.setattr(AIOKafkaAdminClient, "find_coordinator", no_coordinator)
+            return can
+
+        monkeypatch.setattr(sight.watchdog, "_can_read", then_it_goes)
+        await sight.look(1)
+        assert sight.counted == 0
+
+
+async def no_coordinator(*_: object) -> int:
+    raise CoordinatorNotAvailableError
+
+
+def describing(patched: pytest.MonkeyPatch, *, code: int, state: str) -> None:
+    """Have the coordinator answer so, whatever it is asked; the topics stay readable."""
+
+    async def describe(_: object, groups: list[str]) -> list[SimpleNamespace]:
+        return [SimpleNamespace(groups=[(code, group, state, "", "", [])]) for group in groups]
+
+    patched.setattr(AIOKafkaAdminClient, "describe_consumer_groups", describe)
