@@ -151,8 +151,6 @@ class Consumer:
                 log.info("consumer_started", group=self.consumer_group)
                 await self._stopping.wait()
             except Exception as error:
-                if self._stopping.is_set():
-                    raise
                 failures += 1
                 log.warning("consumer_not_started", group=self.consumer_group, error=type(error).__name__)
                 await self._rest(backoff(failures, longest=START_TRIES_APART))

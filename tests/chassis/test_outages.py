@@ -1,10 +1,15 @@
 """An outage right after a start: the message is tried alone then, and is not to blame."""
 
+import asyncio
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from aiokafka.errors import KafkaConnectionError
+from faststream.kafka import KafkaBroker
 
+from chassis.consume import Consumer
+from chassis.handlers import Lane
 from chassis.postgres import Database
 from tests.conftest import Bus
 from tests.support.effects import Owner, expect_effects, send
@@ -30,3 +35,18 @@ async def test_an_outage_is_no_fault_of_the_message_that_is_tried_alone(
         await send(bus, ThingHappened(thing_id=thing, n=1))
         await expect_effects(owner, thing, 1)
     assert await owner.fetchval("select count(*) from things.dead_letters") == 0
+
+
+async def test_a_kafka_that_is_away_while_a_consumer_is_told_to_stop_is_no_failure_of_it(
+    database: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = Consumer(database, handlers(), Lane.URGENT, bootstrap=bus.bootstrap, topic_prefix=bus.prefix)
+
+    async def refused(_: KafkaBroker) -> None:
+        consumer.stop()
+        raise KafkaConnectionError
+
+    monkeypatch.setattr(KafkaBroker, "start", refused)
+    async with asyncio.timeout(30):
+        await consumer.run()
+    assert not consumer.assigned.is_set()
