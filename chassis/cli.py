@@ -75,7 +75,8 @@ async def _run(of: Service[S], given: argparse.Namespace) -> int:
         return await _migrate(of, read)
     if given.action in {"api", "worker", "all"}:
         logging.configure(of.name, given.action, read.log_level)
-        return await service.serve(of, read, api=given.action != "worker", worker=given.action != "api")
+        api, worker = given.action != "worker", given.action != "api"
+        return await service.serve(of, read, api=api, worker=worker, leaving=True)
     logging.configure(of.name, "command", "ERROR")
     keyring = Keyring.load(of.name, read.public_keys, read.private_keys)
     identity = postgres.Identity(of.name, keyring, read.largest_message)

@@ -3,10 +3,10 @@
 import asyncio
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -19,10 +19,12 @@ T = TypeVar("T")
 
 STOP_SECONDS = {"watchdog": 2.0, "http": 16.0, "consumers": 17.0, "loops": 10.0, "relay": 5.0}
 """The most each group may take; normally they end at once."""
-STOP_ALTOGETHER_SECONDS = 24.0
+STOP_ALTOGETHER_SECONDS = 18.0
 """The most that all may take: what is cut off then is rolled back, and done again by another process."""
-LEAVE_SECONDS = 20.0
-"""The most that the ordered stop of a stuck process may take, before it leaves without."""
+CUT_OFF_SECONDS = 0.2
+"""The most that a group's parts may take to end once they are cut off."""
+LEAVE_SECONDS = 24.5
+"""When the process leaves whatever still runs; the stop of the parts and the closing of the pool fit in."""
 EX_SOFTWARE = 70
 """The exit code of a process that was stuck and left by itself (sysexits.h)."""
 
@@ -57,13 +59,16 @@ class Part:
 class Parts:
     """A process's parts, and its end: SIGTERM, SIGINT, or a part that ends by itself.
 
-    Leaving the block stops the parts group by group, in the order of `STOP_SECONDS`; then `exit_code` is what the
-    process should leave with. A stuck one that does not stop in `LEAVE_SECONDS` is ended with `EX_SOFTWARE` there and
-    then.
+    Leaving the block stops the parts group by group, in the order of `STOP_SECONDS`, and closes `resources`; then
+    `exit_code` is what the process should leave with. A process that is `leaving` by itself is ended with that code
+    `LEAVE_SECONDS` after the stop began, whatever hangs in it then: a part, its event loop, or a thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, leaving: bool = False) -> None:
         self._parts: list[Part] = []
+        self._leaving = leaving
+        self.resources = AsyncExitStack()
+        """What the parts use."""
         self.stopping = asyncio.Event()
         self.exit_code = 0
 
@@ -75,14 +80,19 @@ class Parts:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.exit_code = self._judge()
-        if self.exit_code == EX_SOFTWARE:
-            _leave_after(LEAVE_SECONDS)
+        ended = [part for part in self._parts if part.task is not None and part.task.done()]
+        self._judge(ended)
+        if error is not None:
+            self.exit_code = self.exit_code or 1
+        if self._leaving:
+            self._leave_after(LEAVE_SECONDS)
         log.info("service_stops")
-        until = time.monotonic() + STOP_ALTOGETHER_SECONDS
-        for group, seconds in STOP_SECONDS.items():
-            left = max(0.0, until - time.monotonic())
-            await _stop([part for part in self._parts if part.group == group], min(seconds, left))
+        async with self.resources:
+            until = time.monotonic() + STOP_ALTOGETHER_SECONDS
+            for group, seconds in STOP_SECONDS.items():
+                left = max(0.0, until - time.monotonic())
+                await _stop([part for part in self._parts if part.group == group], min(seconds, left))
+            self._judge([part for part in self._parts if part.error is not None and part not in ended])
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(number)
         log.info("service_stopped")
@@ -116,14 +126,21 @@ class Parts:
         if waiting := [part.name for part in self._parts if not part.ready()]:
             raise NotReady(waiting)
 
-    def _judge(self) -> int:
-        ended = [part for part in self._parts if part.task is not None and part.task.done()]
+    def _judge(self, ended: Sequence[Part]) -> None:
+        """Tell of parts that ended without being asked to, or with an error, and decide the exit code by them."""
         for part in ended:
             if not isinstance(part.error, Stuck):
                 log.critical("part_ended", part=part.name, exc_info=part.error)
         if self.why_not_alive() is not None:
-            return EX_SOFTWARE
-        return 1 if ended else 0
+            self.exit_code = EX_SOFTWARE
+        elif ended:
+            self.exit_code = 1
+
+    def _leave_after(self, seconds: float) -> None:
+        """End the process that late, whatever its event loop does meanwhile; each log line is flushed as it is written."""
+        timer = threading.Timer(seconds, lambda: os._exit(self.exit_code))
+        timer.daemon = True
+        timer.start()
 
 
 async def _stop(parts: Sequence[Part], seconds: float) -> None:
@@ -136,16 +153,5 @@ async def _stop(parts: Sequence[Part], seconds: float) -> None:
     for task in late:
         log.error("part_stopped_late", parts=[part.name for part in parts if part.task is task])
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _leave_after(seconds: float) -> None:
-    """End the process that late, whatever its event loop does meanwhile."""
-
-    def leave() -> None:
-        sys.stdout.flush()
-        os._exit(EX_SOFTWARE)
-
-    timer = threading.Timer(seconds, leave)
-    timer.daemon = True
-    timer.start()
+    if late:
+        await asyncio.wait(late, timeout=CUT_OFF_SECONDS)

@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 COMMAND_SECONDS = 10.0
 ACQUIRE_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
 SESSION = {
     "statement_timeout": "15s",
     "lock_timeout": "3s",
@@ -157,7 +158,7 @@ async def open_database(url: str, identity: Identity, *, size: int = 10, role: s
         ringing.cancel()
         await asyncio.gather(ringing, return_exceptions=True)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await pool.close()
         except TimeoutError:
             log.warning("pool_closed_with_work_under_way", service=identity.service)

@@ -61,8 +61,8 @@ class Service(Generic[S]):
         return migrate.of_service(self.name, self.folder / "migrations")
 
 
-async def serve(service: Service[S], settings: S, *, api: bool, worker: bool) -> int:
-    """Run the roles until SIGTERM or SIGINT, or until a part fails.
+async def serve(service: Service[S], settings: S, *, api: bool, worker: bool, leaving: bool = False) -> int:
+    """Run the roles until SIGTERM or SIGINT, or until a part fails; `leaving` as `Parts` has it.
 
     Gives the exit code: 0, 1 after a failure, or `EX_SOFTWARE` after it was stuck. Raises `Misconfigured` for a schema
     that lacks a migration, a key set that cannot be read, a port that is taken, or a worker without Kafka's address.
@@ -73,11 +73,11 @@ async def serve(service: Service[S], settings: S, *, api: bool, worker: bool) ->
     identity = Identity(service.name, keyring, settings.largest_message)
     role = "all" if api and worker else "api" if api else "worker"
     listening = listen(settings.http_host, settings.http_port)
-    async with AsyncExitStack() as stack, Parts() as parts:
+    async with Parts(leaving=leaving) as parts:
         routers = [health.router({"postgres": _not_open}, alive=parts.why_not_alive), not_yet()]
         server = Server(listening, _app(service, settings, routers), drain_seconds=settings.drain_seconds if api else 0)
         parts.start([Part("http", "http", server.run, server.stop)])
-        database = await parts.unless_stopping(_open(stack, service, settings, identity, role))
+        database = await parts.unless_stopping(_open(parts.resources, service, settings, identity, role))
         if database is not None:
             runtime = Runtime(settings, database)
             parts.start(list(worker_parts(service, runtime)) if worker else [])

@@ -1,4 +1,4 @@
-"""A worker that is stuck leaves by itself with its own exit code, also when it cannot stop any more."""
+"""A worker leaves by itself with the exit code of its end, also when it cannot stop any more."""
 
 import json
 from uuid import uuid4
@@ -24,3 +24,24 @@ async def test_a_stuck_worker_leaves_by_itself_with_a_code_of_its_own(stop: str,
     events = [json.loads(line)["event"] for line in lines if line.startswith(b"{")]
     assert events.index("lane_stuck") < events.index("service_stops")
     assert ("service_stopped" in events) == (stop == "in order")
+
+
+@pytest.mark.goal("rel-R12")
+@pytest.mark.parametrize(
+    ("stop", "code", "says"),
+    [
+        ("hangs", 0, {"service_stops"}),
+        ("is cut off", 0, {"service_stops", "part_stopped_late", "service_stopped"}),
+        ("fails", 1, {"service_stops", "part_stopped_late", "part_ended", "service_stopped"}),
+    ],
+)
+async def test_a_worker_that_is_told_to_stop_and_does_not_leaves_with_the_code_of_its_end(
+    stop: str, code: int, says: set[str], clone: Clone, bus: Bus
+) -> None:
+    async with worker("tests.support.frozen", clone, bus, SAMBAND_TEST_STOP=stop) as told:
+        await told.ready()
+        told.process.terminate()
+        lines = await told.ended()
+    assert told.process.returncode == code
+    events = {json.loads(line)["event"] for line in lines if line.startswith(b"{")}
+    assert events & {"service_stops", "part_stopped_late", "part_ended", "service_stopped"} == says

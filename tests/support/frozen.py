@@ -1,6 +1,7 @@
 """A worker of `things` whose client never gets an answer to a fetch: `python -m tests.support.frozen worker`.
 
-With `SAMBAND_TEST_STOP=hangs` it does not even stop when it is asked to.
+With `SAMBAND_TEST_STOP=hangs` it does not even stop when it is asked to; with `is cut off` or `fails` its parts have only
+a moment for that, and the one that hangs goes on after it, and with `fails` another part fails meanwhile.
 """
 
 import asyncio
@@ -18,7 +19,9 @@ from chassis.service import Runtime, Service
 from chassis.settings import ServiceSettings
 from tests.support.lanes import handlers
 
-LEAVES_WITHIN = 1.0
+LEAVES_WITHIN = 3.0
+A_MOMENT = 0.2
+STOP = os.environ.get("SAMBAND_TEST_STOP", "in order")
 fetch = Fetcher._proc_fetch_request
 
 
@@ -30,7 +33,8 @@ async def never_answered(fetcher: Any, *request: Any) -> Any:
 
 
 def loops(_: Runtime[Any]) -> Sequence[Loop]:
-    return [Loop("idle", idle, every=1, at_end=hang)] if os.environ.get("SAMBAND_TEST_STOP") == "hangs" else []
+    at_end = {"in order": [], "fails": [hang, fail]}.get(STOP, [hang])
+    return [Loop(each.__name__, idle, every=1, at_end=each) for each in at_end]
 
 
 async def idle() -> int:
@@ -45,9 +49,15 @@ async def hang() -> None:
             continue
 
 
+async def fail() -> None:
+    raise ValueError("x")
+
+
 SERVICE = Service("things", ServiceSettings, Path(__file__).parent, handlers=handlers(), loops=loops)
 
 if __name__ == "__main__":
     Fetcher._proc_fetch_request = never_answered
     parts.LEAVE_SECONDS = LEAVES_WITHIN
+    if STOP in {"is cut off", "fails"}:
+        parts.STOP_SECONDS["loops"] = A_MOMENT
     sys.exit(cli.main(SERVICE))
