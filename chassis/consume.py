@@ -319,7 +319,8 @@ class Consumer:
         """Start newly assigned partitions from where this service's own database says, not from Kafka's idea of it."""
         with self._holding():
             known = await self._positions()
-        ends = await ends_of(client, [partition for partition in partitions if self._own(partition) in known])
+        read = [partition for partition in partitions if self._own(partition) in known]
+        ends = await ends_of(client, read, session_seconds=self._session_ms / 1000)
         for partition in partitions:
             own = self._own(partition)
             # Also where nothing is known: what was fetched before this, and passed over, must come again.

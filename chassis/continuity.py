@@ -19,6 +19,8 @@ from chassis.inbox import Position
 log = structlog.get_logger()
 
 ENDS_SECONDS = 3.0
+"""The most that the ends of partitions are waited for. No heartbeat goes out meanwhile, so it is also at most a third of the
+session: who waited longer would lose the partitions, and with one frozen broker lose them again and again."""
 Partition = tuple[str, int]
 
 
@@ -71,12 +73,14 @@ class Continuity:
         )  # An older one came because Kafka's end is before the position: the client has gone back itself.
 
 
-async def ends_of(client: Any, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+async def ends_of(
+    client: Any, partitions: Sequence[TopicPartition], *, session_seconds: float
+) -> dict[TopicPartition, int]:
     """Ask where partitions end; what is not told in a moment shows itself when the next message comes."""
     if not partitions:
         return {}
     try:
-        async with asyncio.timeout(ENDS_SECONDS):
+        async with asyncio.timeout(min(ENDS_SECONDS, session_seconds / 3)):
             ends: dict[TopicPartition, int] = await client.end_offsets(partitions)
             return ends
     except (KafkaError, TimeoutError):

@@ -1,14 +1,19 @@
 """A topic that was deleted and made again is read from its beginning, and one that was not goes on where it was left."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from chassis.arrival import Arrival
-from chassis.continuity import Continuity, Partition, name
+from chassis.consume import Consumer
+from chassis.continuity import ENDS_SECONDS, Continuity, Partition, name
+from chassis.handlers import Lane
 from chassis.inbox import Position
 from chassis.postgres import Database
 from contracts.topics import ACCOUNTS
@@ -148,3 +153,34 @@ def test_a_partition_that_went_to_another_is_not_expected_any_more() -> None:
     assert continuity.expect(("topic", 0), Position(8, "another")) == 7
     continuity.forget(("topic", 0))
     assert [each.offset for each in continuity.prove([arrival(7)])] == [7]
+
+
+class FrozenLeader:
+    """Stands in for Kafka's client while the leader of a partition does not answer."""
+
+    def __init__(self) -> None:
+        self.sought: dict[TopicPartition, int] = {}
+
+    async def end_offsets(self, _partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """Answer never."""
+        await asyncio.Event().wait()
+        return {}
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Be told where to read on."""
+        self.sought[partition] = offset
+
+
+@pytest.mark.goal("rel-R7")
+async def test_a_leader_that_does_not_answer_costs_a_third_of_the_session_and_then_the_known_position_holds(
+    database: Database, owner: Owner
+) -> None:
+    """No heartbeat goes out while it is waited for: with the limit of a long session a short one would be lost."""
+    await owner.execute("insert into things.consumer_positions values ('urgent', $1, 0, 8)", TOPIC)
+    consumer = Consumer(database, handlers(), Lane.URGENT, bootstrap="unused", session_seconds=0.5)
+    client, known, unread = FrozenLeader(), TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
+    started = time.monotonic()
+    await consumer.position(client, [known, unread])
+    assert time.monotonic() - started < ENDS_SECONDS / 2
+    assert client.sought == {known: 8, unread: 0}
+    assert consumer.assigned.is_set()
