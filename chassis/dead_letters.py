@@ -4,6 +4,7 @@ The first of a key is tried again, in order; later ones of the key wait behind i
 counted, and committed, before the message is tried: one that kills its process is counted too.
 """
 
+import asyncio
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from chassis.arrival import Arrival
 from chassis.errors import Refusal
 from chassis.failpoints import reach
 from chassis.handlers import Handlers, Hung
-from chassis.loop import Loop
+from chassis.loop import Loop, backoff
 from chassis.postgres import Connection, Database, is_outage
 from chassis.sealing import Place
 from contracts import topics
@@ -194,7 +195,7 @@ NOTE_FAILURE = """
 update dead_letters set reason = $3, claimed_until = null, parked_at = case when $4 then now() end
 where id = $1 and attempts = $2 returning id"""
 
-UNCOUNT = """
+GIVE_BACK = """
 update dead_letters set attempts = attempts - 1, claimed_until = null where id = $1 and attempts = $2"""
 
 
@@ -215,7 +216,7 @@ class Retries:
         return loops
 
     async def tick(self) -> int:
-        """Try one message again; gives how many were handled or moved on. An outage is raised, and not counted."""
+        """Try one message again; gives how many were handled or moved on. An outage is raised when it is over, not counted."""
         async with self._database.transaction() as conn:
             letter = await claim_due(conn, seconds=self._handlers.seconds + CLAIM_MARGIN_SECONDS)
         if letter is None:
@@ -228,11 +229,9 @@ class Retries:
         try:
             await self._handle(letter)
         except Exception as error:
+            await self._settle_surely(letter, error)
             if is_outage(error):
-                async with self._database.transaction() as conn:
-                    await conn.execute(UNCOUNT, letter.id, letter.attempts)
                 raise
-            await self._note(letter, error)
         return 1
 
     async def _handle(self, letter: DeadLetter) -> None:
@@ -244,6 +243,32 @@ class Retries:
                 await self._handlers.call(conn, arrival)
         telemetry.CONSUMED.labels(lane=letter.lane, outcome="retried").inc()
         log.info("dead_letter_handled", lane=letter.lane, message_id=letter.message_id, attempts=letter.attempts)
+
+    async def _settle_surely(self, letter: DeadLetter, error: Exception) -> None:
+        """Note what came of a try however long Postgres is away: it may be the very outage that ended the try.
+
+        A loop that must stop meanwhile is cancelled when its group's time is over; its claim then runs out, counted.
+        """
+        failures = 0
+        while True:
+            try:
+                if is_outage(error):
+                    await self._give_back(letter)
+                else:
+                    await self._note(letter, error)
+            except Exception as trouble:
+                if not is_outage(trouble):
+                    raise
+                failures += 1
+                what = {"message_id": letter.message_id, "error": type(trouble).__name__}
+                log.warning("dead_letter_waits_to_be_settled", lane=letter.lane, **what)
+                await asyncio.sleep(backoff(failures, longest=2.0))
+            else:
+                return
+
+    async def _give_back(self, letter: DeadLetter) -> None:
+        async with self._database.transaction() as conn:
+            await conn.execute(GIVE_BACK, letter.id, letter.attempts)
 
     async def _note(self, letter: DeadLetter, error: Exception) -> None:
         reason = describe(error)
