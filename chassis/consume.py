@@ -22,7 +22,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from chassis import dead_letters, inbox, telemetry
 from chassis.arrival import Arrival, Broken
 from chassis.continuity import Continuity, ends_of, name
-from chassis.dead_letters import DiedTooOften, Untried, Waits
+from chassis.dead_letters import DEATHS, DiedTooOften, Untried, Waits
 from chassis.failpoints import reach
 from chassis.handlers import Handlers, Hung, Lane
 from chassis.inbox import Claim, Position
@@ -32,7 +32,6 @@ from chassis.reading import TolerantConsumer, Unreadable
 
 log = structlog.get_logger()
 
-DEATHS = 3
 START_TRIES_APART = 5.0
 Partition = tuple[str, int]
 Records = tuple[ConsumerRecord, ...]

@@ -1,7 +1,8 @@
 """Dead letters: a message that cannot be handled is set aside whole, retried with back-off, and parked for a person.
 
 The first of a key is tried again, in order; later ones of the key wait behind it, all others go on. The attempt is
-counted, and committed, before the message is tried: one that kills its process is counted too.
+counted, and committed, before the message is tried, and claimed until some time: one that kills its process leaves a
+claim that runs out, which is counted as a death.
 """
 
 import asyncio
@@ -26,9 +27,12 @@ log = structlog.get_logger()
 ATTEMPTS = 5
 HUNG_ATTEMPTS = 3
 """The most for a handler that does not return: each attempt holds up others for all of its time."""
+DEATHS = 3
+"""The most for a message that kills its process."""
 LOOPS = 4
-CLAIM_MARGIN_SECONDS = 15.0
-"""How much longer a claim lasts than the handler may take: for the pool, the locks and the commit."""
+CLAIM_MARGIN_SECONDS = 4.0
+"""How much longer a claim lasts than the handler may take. Three that run out must fit in a minute; what is being handled
+is locked, so that even one who comes late to his claim is disturbed by nobody."""
 MEASURE_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 1.5
 FOLLOWER_SECONDS = 30.0
@@ -119,10 +123,12 @@ where id = any(array(
         where first.lane = waiting.lane and first.topic = waiting.topic and first.key_digest = waiting.key_digest)
     for update skip locked))"""
 
-# The first of each key, where it is due, not parked, and tried by nobody. Without a key, every message is a first.
+# The first of each key, where it is due, not parked, and tried by nobody. Without a key, every message is a first. A claim
+# that is still there has run out: who held it died.
 CLAIM_DUE = """
 update dead_letters d set attempts = d.attempts + 1, claimed_until = now() + make_interval(secs => $2),
-    next_attempt_at = now() + make_interval(secs => $1 * 2 ^ least(d.attempts, 10) * (0.5 + random() / 2))
+    deaths = d.deaths + (d.claimed_until is not null)::int, next_attempt_at =
+        now() + make_interval(secs => $1 * 2 ^ least(d.attempts, 10) * (0.5 + random() / 2))
 where d.id = (
     select head.id from dead_letters head
     where head.id = any(array(
@@ -135,7 +141,7 @@ where d.id = (
         where first.lane = head.lane and first.topic = head.topic and first.key_digest = head.key_digest))
     order by head.next_attempt_at for update skip locked limit 1)
 returning d.id, d.lane, d.topic, d.partition, d."offset", d.message_id, d.type, d.sealed_record, d.reason, d.attempts,
-    d.set_aside_at, d.next_attempt_at, d.parked_at"""
+    d.set_aside_at, d.next_attempt_at, d.parked_at, d.claimed_until, d.deaths"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +161,8 @@ class DeadLetter:
     set_aside_at: datetime
     next_attempt_at: datetime
     parked_at: datetime | None
+    claimed_until: datetime | None
+    deaths: int
 
     def open(self, conn: Connection) -> Arrival:
         """Open the record that was set aside; raises `CannotOpen`."""
@@ -190,13 +198,16 @@ async def delete(conn: Connection, dead_letter_id: int) -> bool:
     return await conn.fetchval(DELETE_DEAD_LETTER, dead_letter_id) is not None
 
 
-# Attempts are counted by the claim alone, so their number says whether the claim still holds.
+# Each claim ends later than the one before it, so its end says whether it still holds.
 NOTE_FAILURE = """
 update dead_letters set reason = $3, claimed_until = null, parked_at = case when $4 then now() end
-where id = $1 and attempts = $2 returning id"""
+where id = $1 and claimed_until = $2 returning id"""
 
+# After a long outage another may have been the first to come back: he took this claim's end for a death.
 GIVE_BACK = """
-update dead_letters set attempts = attempts - 1, claimed_until = null where id = $1 and attempts = $2"""
+update dead_letters set attempts = greatest(attempts - 1, 0), claimed_until = nullif(claimed_until, $2),
+    deaths = greatest(deaths - (claimed_until is distinct from $2)::int, 0)
+where id = $1 and parked_at is null"""
 
 
 class Retries:
@@ -222,8 +233,9 @@ class Retries:
         if letter is None:
             await self._measure()
             return 0
-        if letter.attempts > ATTEMPTS:
-            await self._note(letter, DiedTooOften())
+        if letter.deaths >= DEATHS:
+            error = DiedTooOften(f"the process died {letter.deaths} times while trying it again")
+            await self._settle_surely(letter, error)
             return 1
         reach("retry.counted")
         try:
@@ -247,7 +259,7 @@ class Retries:
     async def _settle_surely(self, letter: DeadLetter, error: Exception) -> None:
         """Note what came of a try however long Postgres is away: it may be the very outage that ended the try.
 
-        A loop that must stop meanwhile is cancelled when its group's time is over; its claim then runs out, counted.
+        A loop that must stop meanwhile is cancelled when its group's time is over; its claim then runs out like a death's.
         """
         failures = 0
         while True:
@@ -268,14 +280,14 @@ class Retries:
 
     async def _give_back(self, letter: DeadLetter) -> None:
         async with self._database.transaction() as conn:
-            await conn.execute(GIVE_BACK, letter.id, letter.attempts)
+            await conn.execute(GIVE_BACK, letter.id, letter.claimed_until)
 
     async def _note(self, letter: DeadLetter, error: Exception) -> None:
         reason = describe(error)
         most = HUNG_ATTEMPTS if isinstance(error, Hung) else ATTEMPTS
-        parked = letter.attempts >= most or isinstance(error, Refusal)
+        parked = letter.attempts >= most or isinstance(error, (Refusal, DiedTooOften))
         async with self._database.transaction() as conn:
-            noted = await conn.fetchval(NOTE_FAILURE, letter.id, letter.attempts, reason, parked)
+            noted = await conn.fetchval(NOTE_FAILURE, letter.id, letter.claimed_until, reason, parked)
         log.warning(
             "dead_letter_failed",
             lane=letter.lane,
@@ -315,7 +327,7 @@ async def count(conn: Connection) -> tuple[int, int]:
 
 SELECT_PAGE = """
 select id, lane, topic, partition, "offset", message_id, type, sealed_record, reason, attempts, set_aside_at, next_attempt_at,
-    parked_at from dead_letters where id > $1 and ($2::bigint is null or id = $2) order by id limit $3"""
+    parked_at, claimed_until, deaths from dead_letters where id > $1 and ($2::bigint is null or id = $2) order by id limit $3"""
 
 
 async def page(conn: Connection, *, after: int = 0, limit: int = 100, only: int | None = None) -> list[DeadLetter]:
@@ -324,7 +336,7 @@ async def page(conn: Connection, *, after: int = 0, limit: int = 100, only: int 
 
 
 RELEASE = """
-update dead_letters set parked_at = null, attempts = 0, next_attempt_at = now()
+update dead_letters set parked_at = null, attempts = 0, deaths = 0, next_attempt_at = now()
 where ($1::bigint is null or id = $1) and parked_at is not null"""
 
 

@@ -7,7 +7,8 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
 from chassis import failpoints
-from chassis.consume import DEATHS, Consumer
+from chassis.consume import Consumer
+from chassis.dead_letters import DEATHS
 from chassis.handlers import Lane
 from chassis.postgres import Database
 from tests.conftest import Bus, Clone

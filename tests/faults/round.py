@@ -205,7 +205,8 @@ async def _set_mood(stage: Stage, *, stumbling: bool) -> None:
 
 
 LET_GO = """
-update mirror.dead_letters set parked_at = null, attempts = 0, next_attempt_at = now() where parked_at is not null"""
+update mirror.dead_letters set parked_at = null, attempts = 0, deaths = 0, next_attempt_at = now()
+where parked_at is not null"""
 # What the product would itself try within its longest pause is not waited for. Nothing else is helped: one that it would
 # leave for longer, or that waits behind another and is not woken, stays and is seen.
 HURRY = """
