@@ -6,6 +6,7 @@ partition is read from its beginning, and the inbox drops what it knows.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -62,7 +63,7 @@ class Continuity:
         if position is None or arrival.offset >= position.next_offset:  # The last message may be gone by retention.
             return partition not in rewound
         is_last = arrival.offset == position.next_offset - 1
-        if is_last and name(arrival) == position.last_message:
+        if is_last and position.last_message in _names(arrival):
             return False
         _tell(partition, position)
         if is_last:
@@ -91,6 +92,22 @@ def _tell(partition: Partition, position: Position) -> None:
     log.error("topic_began_anew", topic=partition[0], partition=partition[1], position=position.next_offset)
 
 
-def name(arrival: Arrival) -> str:
-    """Say which message this is, as positions remember it."""
-    return " ".join(arrival.identity)
+def name(arrival: Arrival) -> str | None:
+    """Say which message this is, as positions remember it; None for a record of which this release got nothing to see.
+
+    One that this release cannot read has the digest of its bytes for a name: the next release may read it, and would not
+    know it by where it lies; nor must another record at the same place pass for it.
+    """
+    if arrival.envelope is not None:
+        return " ".join(arrival.identity)
+    return None if (arrival.key, arrival.value, arrival.headers) == (None, None, ()) else _digest(arrival)
+
+
+def _names(arrival: Arrival) -> set[str]:
+    """Give all that a release may have remembered it by; the place was the name of unreadable ones before the digest."""
+    place = f"kafka:{arrival.topic} {arrival.partition}:{arrival.offset}"
+    return {" ".join(arrival.identity), _digest(arrival), place}
+
+
+def _digest(arrival: Arrival) -> str:
+    return f"sha256:{hashlib.sha256(arrival.pack().encode()).hexdigest()}"

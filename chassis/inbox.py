@@ -50,7 +50,7 @@ async def claim(
     lane: str,
     messages: Sequence[tuple[str, str]],
     *,
-    reached: Sequence[tuple[str, int, int, str]],
+    reached: Sequence[tuple[str, int, int, str | None]],
     keys: Sequence[tuple[str, bytes]],
 ) -> Claim:
     """Note messages as handled and how far partitions are read, in the caller's transaction.

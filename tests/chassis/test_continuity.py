@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from chassis.arrival import Arrival
@@ -21,7 +22,7 @@ from deploy.local.topics import Topic, create_topics
 from tests.chassis.http_app import logged
 from tests.conftest import Bus
 from tests.support.effects import Owner, expect_effects, send
-from tests.support.lanes import TOPIC, consuming, handlers
+from tests.support.lanes import TOPIC, consuming, handlers, headers
 from tests.support.things import ThingHappened
 from tests.support.waiting import until
 
@@ -114,16 +115,20 @@ async def test_a_position_that_was_set_back_by_hand_is_believed(database: Databa
     assert anew(lines) == []
 
 
-def arrival(offset: int, partition: int = 0) -> Arrival:
-    return Arrival("topic", partition, offset, None, None, (), fault="x")
+def arrival(offset: int, value: bytes = b"x") -> Arrival:
+    return Arrival("topic", 0, offset, None, value, (), fault="x")
 
 
 def taken(position: Position, *offsets: int) -> tuple[list[int], list[Partition]]:
     """Give which offsets go on, and which partitions are read anew."""
+    return proven(position, *map(arrival, offsets))
+
+
+def proven(position: Position, *arrivals: Arrival) -> tuple[list[int], list[Partition]]:
     rewound: list[Partition] = []
     continuity = Continuity(rewound.append)
     continuity.expect(("topic", 0), position)
-    return [each.offset for each in continuity.prove([arrival(offset) for offset in offsets])], rewound
+    return [each.offset for each in continuity.prove(arrivals)], rewound
 
 
 def test_the_last_message_is_passed_over_where_it_still_lies_and_what_is_behind_it_goes_on() -> None:
@@ -132,6 +137,29 @@ def test_the_last_message_is_passed_over_where_it_still_lies_and_what_is_behind_
 
 def test_all_of_a_batch_is_read_anew_where_another_message_lies_there() -> None:
     assert taken(Position(8, "another"), 7, 8, 9) == ([], [("topic", 0)])
+
+
+def test_a_message_that_this_release_reads_and_the_one_before_could_not_is_the_same_message() -> None:
+    record = ConsumerRecord("topic", 0, 7, 0, 0, b"k", b"{}", None, 0, 0, tuple(headers("auth.ThingHappened.v1")))
+    read = Arrival.of(record)
+    assert read.envelope is not None
+    unread = replace(read, envelope=None, fault="x")
+    for remembered in (name(read), name(unread), "kafka:topic 0:7"):  # The last is what the release before wrote.
+        assert proven(Position(8, remembered), read, arrival(8)) == ([8], [])
+
+
+def test_another_message_that_cannot_be_read_either_is_another_message() -> None:
+    assert proven(Position(8, name(arrival(7))), arrival(7, b"another")) == ([], [("topic", 0)])
+
+
+def test_the_name_of_a_message_that_cannot_be_read_is_the_same_in_every_release() -> None:
+    assert name(arrival(7)) == "sha256:85c7e58cbb2b18cc7aa04fef6809af1b20b69447826e2fd70ca6930aff358faf"
+
+
+def test_a_record_of_which_nothing_was_seen_has_no_name_and_proves_nothing() -> None:
+    unseen = Arrival("topic", 0, 7, None, None, (), fault="x")
+    assert name(unseen) is None
+    assert proven(Position(8, name(unseen)), arrival(8)) == ([8], [])
 
 
 def test_what_comes_after_the_client_went_back_to_the_beginning_goes_on() -> None:
