@@ -265,7 +265,7 @@ class Consumer:
         async with self._database.transaction() as conn:
             trials = await inbox.count_trial(conn, self.lane, arrival.topic, arrival.partition, arrival.offset)
         if trials > DEATHS:
-            raise DiedTooOften(f"the process died {trials - 1} times while handling it")
+            raise DiedTooOften(f"the process died at least {trials - 1} times while handling it")
 
     async def _apply(self, conn: Connection, arrivals: Sequence[Arrival]) -> None:
         claim = await self._claim(conn, arrivals)

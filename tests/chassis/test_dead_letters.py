@@ -170,7 +170,7 @@ async def test_a_retry_is_counted_before_it_is_tried_and_one_that_always_kills_i
 async def test_one_that_was_set_aside_because_it_kills_is_not_tried_by_itself_again(
     database: Database, owner: Owner, power_cut: None
 ) -> None:
-    await set_aside(database, arrival(), error=DiedTooOften("the process died 3 times while handling it"))
+    await set_aside(database, arrival(), error=DiedTooOften("the process died at least 3 times while handling it"))
     await make_due(owner)
     assert await retries(database).tick() == 0
     assert [letter.parked_at is not None for letter in await page(database)] == [True]

@@ -58,7 +58,7 @@ async def test_a_message_that_kills_the_process_at_each_start_is_set_aside_at_la
     await (await started(database)).receive((record,))
     assert await effects_of(owner, thing) == []
     reason = await owner.fetchval("select reason from things.dead_letters")
-    assert reason is not None and "died 3 times" in reason
+    assert reason is not None and "died at least 3 times" in reason
 
 
 @pytest.mark.goal("rel-R10")
@@ -76,4 +76,4 @@ async def test_a_message_that_kills_real_processes_is_parked_after_three_and_the
     async with worker("tests.support.deadly", clone, bus):
         (row,) = await parked(owner, 1)
         await expect_effects(owner, well, 1, 2)
-    assert "died 3 times" in row["reason"]
+    assert "died at least 3 times" in row["reason"]
