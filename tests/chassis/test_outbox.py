@@ -119,7 +119,8 @@ async def test_a_row_whose_transaction_commits_late_is_not_skipped(
         async with database.transaction() as early:
             await outbox.add(early, happened(2))
         before = await _cycle(relay_connection, [])
-    after = await _cycle(relay_connection, [row.id for row in before])
+        assert await _cycle(relay_connection, [row.id for row in before]) == []
+    after = await _cycle(relay_connection, [])
     assert [json.loads(row.payload)["n"] for row in before] == [2]
     assert [json.loads(row.payload)["n"] for row in after] == [1]
 

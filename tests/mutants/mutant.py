@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Assertions:
-    """Assertions by their pytest ids; one of them must fail in an assertion."""
+    """Tests by their pytest ids; one of them must fail in an assertion that it makes itself."""
 
     ids: tuple[str, ...]
 

@@ -60,8 +60,14 @@ def test_a_run_that_left_no_report_is_no_catch() -> None:
     assert of_tests(None).fate is Fate.BROKEN
 
 
+HELPER = """
+async def works(): assert False
+"""
 ENDS = """
+import asyncio
 import pytest
+import helper
+from tests.support.waiting import until
 
 def test_passes(): pass
 def test_asserts(): assert 1 == 2
@@ -69,6 +75,10 @@ def test_wants_a_failure():
     with pytest.raises(ValueError):
         pass
 def test_crashes(): raise TypeError("secret")
+def test_finds_an_assert_elsewhere(): asyncio.run(helper.works())
+def test_waits_in_vain():
+    async def nothing(): return None
+    asyncio.run(until(nothing, what="it", seconds=0))
 def test_hangs(): pytest.fail("Timeout >60.0s")
 @pytest.fixture
 def broken(): assert False
@@ -76,11 +86,12 @@ def test_has_no_ground(broken): pass
 """
 
 
-def test_the_witness_tells_an_assertion_from_a_crash(
+def test_the_witness_tells_a_tests_own_word_from_any_other_failure(
     pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
     pytester.makepyfile(ENDS)
+    pytester.makepyfile(helper=HELPER)
     left = tmp_path / "seen.json"
     pytester.runpytest_subprocess(*PLUGIN, f"--witness={left}")
     seen = {each.test.rpartition("::")[2].removeprefix("test_"): each.end for each in read(left) or ()}
@@ -89,6 +100,8 @@ def test_the_witness_tells_an_assertion_from_a_crash(
         "asserts": "assertion",
         "wants_a_failure": "assertion",
         "crashes": "crash",
+        "finds_an_assert_elsewhere": "crash",
+        "waits_in_vain": "crash",
         "hangs": "crash",
         "has_no_ground": "crash",
     }

@@ -32,7 +32,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How one test ended: `passed`, in an `assertion`, or in a `crash`."""
+    """How one test ended: `passed`, in an `assertion` of its own, or in a `crash`."""
 
     test: str
     end: str
@@ -80,5 +80,5 @@ def of_tests(seen: Sequence[Seen] | None) -> Verdict:
         first, *others = sorted({test.rpartition("::")[2].partition("[")[0] for test in asserted})
         return Verdict(Fate.CAUGHT, f"{first} and {len(others)} more" if others else first)
     if crashed := [test for test in seen if test.end == "crash"]:
-        return Verdict(Fate.BROKEN, f"{crashed[0].test} failed without an assertion: {crashed[0].said}")
+        return Verdict(Fate.BROKEN, f"{crashed[0].test} failed without an assertion of its own: {crashed[0].said}")
     return Verdict(Fate.SURVIVED, f"{len(seen)} tests passed")

@@ -1,4 +1,4 @@
-"""Witness: a pytest plugin that notes how each test ended, and tells an assertion from any other failure.
+"""Witness: a pytest plugin that notes how each test ended, and tells a test's own word from any other failure.
 
 `python -m pytest -p tests.mutants.witness --witness=PATH …` leaves a JSON list of `Seen` there.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.verdict import Seen
+from tests.support.waiting import InVain
 
 SEEN: list[Seen] = []
 
@@ -25,7 +26,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if call.excinfo is not None and not report.skipped:
-        asserted = report.when == "call" and _is_assertion(call.excinfo.value)
+        asserted = report.when == "call" and _is_own_word(item, call.excinfo)
         SEEN.append(Seen(item.nodeid, "assertion" if asserted else "crash", call.excinfo.exconly()[:200]))
     elif report.when == "call" and report.passed:
         SEEN.append(Seen(item.nodeid, "passed"))
@@ -37,8 +38,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     path.write_text(json.dumps([asdict(seen) for seen in SEEN]), encoding="utf-8")
 
 
-def _is_assertion(error: BaseException) -> bool:
-    """Tell whether a test's own word failed: a bare assert, or a `raises` that found nothing; a hang is no word."""
-    if isinstance(error, pytest.fail.Exception):
-        return str(error).startswith("DID NOT RAISE")
-    return isinstance(error, AssertionError)
+def _is_own_word(item: pytest.Item, failure: pytest.ExceptionInfo[BaseException]) -> bool:
+    """Tell whether the test's own word failed: a bare assert in its file, or a `raises` there that found nothing.
+
+    A wait in vain is none: a program that is merely broken brings nothing either. Nor is an assert of the product, or of
+    a helper, which says nothing of what this test is about.
+    """
+    if isinstance(failure.value, InVain):
+        return False
+    if isinstance(failure.value, pytest.fail.Exception) and not str(failure.value).startswith("DID NOT RAISE"):
+        return False
+    is_assertion = isinstance(failure.value, AssertionError | pytest.fail.Exception)
+    return is_assertion and failure.traceback.filter(failure)[-1].path == item.path

@@ -7,6 +7,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from tests.support.waiting import InVain
+
 
 @asynccontextmanager
 async def reading(bootstrap: str, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
@@ -20,7 +22,7 @@ async def reading(bootstrap: str, *topics: str) -> AsyncIterator[AIOKafkaConsume
 
 
 async def take(consumer: AIOKafkaConsumer, count: int, *, seconds: float = 20) -> list[Any]:
-    """Read that many records, in the order of arrival."""
+    """Read that many records, in the order of arrival; raises `InVain`."""
     records: list[Any] = []
     try:
         async with asyncio.timeout(seconds):
@@ -28,8 +30,14 @@ async def take(consumer: AIOKafkaConsumer, count: int, *, seconds: float = 20) -
                 for batch in (await consumer.getmany(timeout_ms=200)).values():
                     records.extend(batch)
     except TimeoutError:
-        raise AssertionError(f"{len(records)} of {count} records arrived in {seconds:g} s") from None
+        raise InVain(f"{len(records)} of {count} records arrived in {seconds:g} s") from None
     return records
+
+
+async def take_to_the_end(consumer: AIOKafkaConsumer) -> list[Any]:
+    """Read the records that are there by now, each partition in its order; raises `InVain`."""
+    ends = await consumer.end_offsets(consumer.assignment())
+    return await take(consumer, sum([end - await consumer.position(partition) for partition, end in ends.items()]))
 
 
 async def write(

@@ -40,6 +40,16 @@ async def expect_effects(owner: Owner, thing: UUID, *wanted: int) -> None:
     await until(found, what=f"the effects {wanted}")
 
 
+async def effects_until(owner: Owner, thing: UUID, last: int) -> list[int]:
+    """Wait for one effect and give all that there are then: to those that a test wants, it holds them itself."""
+
+    async def found() -> list[int] | None:
+        effects = await effects_of(owner, thing)
+        return effects if last in effects else None
+
+    return await until(found, what=f"the effect {last}")
+
+
 async def parked(owner: Owner, count: int) -> list[asyncpg.Record]:
     async def found() -> list[asyncpg.Record] | None:
         rows = await owner.fetch("select * from things.dead_letters where parked_at is not null order by id")
