@@ -54,21 +54,21 @@ MUTANTS = (
     ),
     Mutant(
         "offset first",
-        "Kafka's offset is committed after the work",
+        "Kafka's offset is committed after the work, so that what is not done counts as waiting",
         CONSUME,
         (Edit("AckPolicy.NACK_ON_ERROR", "AckPolicy.ACK_FIRST"),),
-        Assertions(
-            (
-                "tests/chassis/test_subscribers.py::test_a_failure_is_never_acknowledged_and_the_client_commits_nothing_by_itself",
-            )
-        ),
+        Assertions(("tests/chassis/test_offsets.py::test_a_message_counts_as_waiting_until_it_is_handled",)),
     ),
     Mutant(
         "latest",
-        "a new group begins with the oldest message",
+        "where a place is gone from Kafka, the oldest message that is left is the next",
         CONSUME,
         (Edit('auto_offset_reset="earliest"', 'auto_offset_reset="latest"'),),
-        Assertions(("tests/chassis/test_subscribers.py::test_a_new_group_begins_with_the_oldest_message",)),
+        Assertions(
+            (
+                "tests/chassis/test_offsets.py::test_who_was_away_longer_than_kafka_keeps_messages_goes_on_with_the_oldest_that_is_left",
+            )
+        ),
     ),
     Mutant(
         "positions unread",
