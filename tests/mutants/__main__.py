@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         for mutant in mutants:
             print(f"{mutant.name:<24} {mutant.file:<34} no longer: {mutant.lost}")
         return 0
-    return program.run(_run(mutants))
+    return program.run(run(mutants))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,12 +43,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _run(mutants: Sequence[Mutant]) -> int:
-    """Hunt with the tests and with the fault suite side by side: either waits more than it works."""
-    await kafka_jars.java()
-    await kafka_jars.jars(program.tell)
+async def run(mutants: Sequence[Mutant]) -> int:
+    """Hunt with the tests and with the fault suite side by side, for either waits more than it works; gives the exit code."""
     by_tests = [mutant for mutant in mutants if isinstance(mutant.catcher, Assertions)]
     by_rounds = [mutant for mutant in mutants if isinstance(mutant.catcher, Rounds)]
+    if by_rounds:
+        await kafka_jars.java()
+        await kafka_jars.jars(program.tell)
     with own_folder("test") as folder:
         async with asyncio.TaskGroup() as group:
             hunts = [
@@ -99,7 +100,7 @@ def _keep(ground: Ground, mutant: Mutant) -> None:
         KEPT.mkdir(parents=True, exist_ok=True)
         kept = KEPT / f"{mutant.name.replace(' ', '-')}.log"
         shutil.copy(ground.log, kept)
-        program.tell(f"{'':19}its catcher's words are in {kept.relative_to(CHECKOUT)}")
+        program.tell(f"{'':19}its catcher's words are in {kept}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ def test_names_are_unique() -> None:
     assert len({mutant.name for mutant in EVERY}) == len(EVERY) >= 20
 
 
-@pytest.mark.goal("rel-R15")
 @pytest.mark.parametrize("mutant", EVERY, ids=lambda mutant: mutant.name)
 def test_a_mutant_applies_to_the_code_as_it_is_and_gives_a_program(mutant: Mutant) -> None:
     mutated = mutate(mutant, CHECKOUT)
