@@ -82,7 +82,6 @@ async def alone(open_as: OpenDatabase) -> Database:
     return await open_as("things", 1)
 
 
-@pytest.mark.goal("sec-P10")
 async def test_a_scope_ends_with_its_transaction_also_when_that_fails(alone: Database) -> None:
     with pytest.raises(LookupError):
         async with alone.transaction() as conn:
