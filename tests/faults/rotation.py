@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx2
 
@@ -20,19 +20,27 @@ class Rotation:
         self._copies = copies
         self._out: set[Unit] = set()
         self._under_way: Counter[Unit] = Counter()
-        self._answered = asyncio.Condition()
+        self._changed = asyncio.Condition()
 
     @asynccontextmanager
     async def copy(self, chance: random.Random) -> AsyncIterator[Keeper]:
-        """Give a copy that takes requests, for one request."""
-        keeper = chance.choice([copy for copy in self._copies() if copy.unit not in self._out])
-        self._under_way[keeper.unit] += 1
+        """Give a copy that takes requests, for one request; while there is none, wait for one."""
+        async with self._changed:
+            await self._changed.wait_for(self._taking)
+            keeper = chance.choice(self._taking())
+            self._under_way[keeper.unit] += 1
         try:
             yield keeper
         finally:
             self._under_way[keeper.unit] -= 1
-            async with self._answered:
-                self._answered.notify_all()
+            await self._tell()
+
+    def _taking(self) -> list[Keeper]:
+        return [copy for copy in self._copies() if copy.unit not in self._out]
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
 
     async def takes(self, keeper: Keeper) -> bool:
         return keeper.unit not in self._out
@@ -42,29 +50,38 @@ class Rotation:
         """Send a copy no more requests, for the block, which begins when those under way are answered."""
         self._out.add(keeper.unit)
         try:
-            async with self._answered:
-                await self._answered.wait_for(lambda: not self._under_way[keeper.unit])
+            async with self._changed:
+                await self._changed.wait_for(lambda: not self._under_way[keeper.unit])
             yield
         finally:
             self._out.discard(keeper.unit)
+            await self._tell()
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Ask every copy again and again whether it is ready, and send requests only to those that were."""
+        """Ask every copy again and again whether it is ready, and send requests only to those that were.
+
+        When the asking itself fails, every copy takes requests again, and the block ends in that failure.
+        """
         task = asyncio.create_task(self._watch())
         try:
             yield
         finally:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            self._out.clear()
+            with suppress(asyncio.CancelledError):
+                await task
 
     async def _watch(self) -> None:
-        while True:
-            async with httpx2.AsyncClient(timeout=2) as client:
-                for copy in self._copies():
-                    (self._out.discard if await _is_ready(client, copy) else self._out.add)(copy.unit)
-            await asyncio.sleep(WATCH_SECONDS)
+        try:
+            while True:
+                async with httpx2.AsyncClient(timeout=2) as client:
+                    for copy in self._copies():
+                        (self._out.discard if await _is_ready(client, copy) else self._out.add)(copy.unit)
+                        await self._tell()
+                await asyncio.sleep(WATCH_SECONDS)
+        finally:
+            self._out.clear()
+            await self._tell()
 
 
 async def _is_ready(client: httpx2.AsyncClient, copy: Keeper) -> bool:
