@@ -39,7 +39,7 @@ faults: setup ## Break everything while it works and count the damage: SEED=7, S
 	@$(if $(SEED)$(BROKERS),,SAMBAND_TEST_FULL=1 $(STACK) $(RUN) -m pytest -q tests/faults/test_interleavings.py tests/faults/test_replicas.py)
 	@$(RUN) -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(BROKERS),--brokers $(BROKERS))
 
-mutants: setup ## Switch each safety piece off, one at a time: every one must be missed
+mutants: setup ## Switch each safety piece off, one at a time: every one must be noticed
 	@$(RUN) -m tests.mutants
 
 lint: setup ## Check format, lint, types, import walls and dependencies; change nothing
