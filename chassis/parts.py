@@ -61,7 +61,7 @@ class Parts:
 
     Leaving the block stops the parts group by group, in the order of `STOP_SECONDS`, and closes `resources`; then
     `exit_code` is what the process should leave with. A process that is `leaving` by itself is ended with that code
-    `LEAVE_SECONDS` after the stop began, whatever hangs in it then: a part, its event loop, or a thread.
+    `LEAVE_SECONDS` after it was to stop, whatever hangs in it then: a part, or what was begun before there were parts.
     """
 
     def __init__(self, *, leaving: bool = False) -> None:
@@ -74,7 +74,7 @@ class Parts:
 
     async def __aenter__(self) -> Self:
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
+            asyncio.get_running_loop().add_signal_handler(number, self._begin_to_stop)
         return self
 
     async def __aexit__(
@@ -84,8 +84,7 @@ class Parts:
         self._judge(ended)
         if error is not None:
             self.exit_code = self.exit_code or 1
-        if self._leaving:
-            self._leave_after(LEAVE_SECONDS)
+        self._begin_to_stop()
         log.info("service_stops")
         async with self.resources:
             until = time.monotonic() + STOP_ALTOGETHER_SECONDS
@@ -101,7 +100,7 @@ class Parts:
         """Start parts, those first that stop last."""
         for part in reversed(parts):
             part.task = asyncio.ensure_future(part.run())
-            part.task.add_done_callback(lambda _: self.stopping.set())
+            part.task.add_done_callback(lambda _: self._begin_to_stop())
         self._parts.extend(parts)
 
     async def unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
@@ -136,11 +135,14 @@ class Parts:
         elif ended:
             self.exit_code = 1
 
-    def _leave_after(self, seconds: float) -> None:
-        """End the process that late, whatever its event loop does meanwhile; each log line is flushed as it is written."""
-        timer = threading.Timer(seconds, lambda: os._exit(self.exit_code))
-        timer.daemon = True
-        timer.start()
+    def _begin_to_stop(self) -> None:
+        if self.stopping.is_set():
+            return
+        self.stopping.set()
+        if self._leaving:  # Each log line is flushed as it is written: nothing has to be done before it.
+            timer = threading.Timer(LEAVE_SECONDS, lambda: os._exit(self.exit_code))
+            timer.daemon = True
+            timer.start()
 
 
 async def _stop(parts: Sequence[Part], seconds: float) -> None:

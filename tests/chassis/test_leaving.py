@@ -45,3 +45,13 @@ async def test_a_worker_that_is_told_to_stop_and_does_not_leaves_with_the_code_o
     assert told.process.returncode == code
     events = {json.loads(line)["event"] for line in lines if line.startswith(b"{")}
     assert events & {"service_stops", "part_stopped_late", "part_ended", "service_stopped"} == says
+
+
+@pytest.mark.goal("rel-R12")
+async def test_a_worker_that_is_told_to_stop_while_its_start_hangs_leaves(clone: Clone, bus: Bus) -> None:
+    async with worker("tests.support.frozen", clone, bus, SAMBAND_TEST_STOP="never opens") as told:
+        await told.alive()
+        told.process.terminate()
+        lines = await told.ended()
+    assert told.process.returncode == 0
+    assert not any(b"service_stops" in line for line in lines)

@@ -1,7 +1,8 @@
 """A worker of `things` whose client never gets an answer to a fetch: `python -m tests.support.frozen worker`.
 
 With `SAMBAND_TEST_STOP=hangs` it does not even stop when it is asked to; with `is cut off` or `fails` its parts have only
-a moment for that, and the one that hangs goes on after it, and with `fails` another part fails meanwhile.
+a moment for that, and the one that hangs goes on after it, and with `fails` another part fails meanwhile. With `never opens`
+it has no parts yet, and what it waits for hangs.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Any
 
 from aiokafka.consumer.fetcher import Fetcher
 
-from chassis import cli, parts, watchdog
+from chassis import cli, parts, service, watchdog
 from chassis.loop import Loop
 from chassis.service import Runtime, Service
 from chassis.settings import ServiceSettings
@@ -41,7 +42,7 @@ async def idle() -> int:
     return 0
 
 
-async def hang() -> None:
+async def hang(*_: object) -> None:
     while True:
         try:
             await asyncio.Event().wait()
@@ -60,4 +61,6 @@ if __name__ == "__main__":
     parts.LEAVE_SECONDS = LEAVES_WITHIN
     if STOP in {"is cut off", "fails"}:
         parts.STOP_SECONDS["loops"] = A_MOMENT
+    if STOP == "never opens":
+        service._open = hang  # type: ignore[assignment]  # It opens nothing.
     sys.exit(cli.main(SERVICE))

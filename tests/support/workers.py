@@ -24,15 +24,22 @@ class Worker:
 
     async def ready(self) -> None:
         """Wait until it has its partitions."""
+        await self._answers("/readyz")
+
+    async def alive(self) -> None:
+        """Wait until it answers; from then on it hears signals."""
+        await self._answers("/livez")
+
+    async def _answers(self, path: str) -> None:
         async with httpx2.AsyncClient(base_url=f"http://{LOOPBACK}:{self.port}", trust_env=False) as client:
 
-            async def is_ready() -> bool:
+            async def well() -> bool:
                 try:
-                    return (await client.get("/readyz")).status_code == httpx2.codes.OK
+                    return (await client.get(path)).status_code == httpx2.codes.OK
                 except httpx2.TransportError:
                     return False
 
-            await until(is_ready, what="the worker to be ready", seconds=30)
+            await until(well, what=f"the worker to answer {path}", seconds=30)
 
     async def ended(self, *, within: float = 30) -> list[bytes]:
         """Wait until it has ended by itself; gives its log lines."""
