@@ -1,8 +1,12 @@
 """Observed: what took effect in one round, as tables, topics and mailbox show it when all is quiet."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
+
+
+NOTED_WITHIN = timedelta(seconds=2)
+"""The answer to a final dot is committed by then, if its courier lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +100,13 @@ class Copy:
     """The server cut the connection after the final dot, though it had kept the mail."""
 
     def excuses(self, next_copy: "Copy") -> bool:
-        """Tell whether the sender died, or was cut off, before it could act on the answer, and only then came again."""
-        return not self.followed and self.ended_at is not None and self.ended_at <= next_copy.received_at
+        """Tell whether the connection ended before the answer can have been noted, and the mail came again only then.
+
+        Another mail may follow on the connection while the answer is being noted, which takes moments.
+        """
+        if self.ended_at is None or self.ended_at > next_copy.received_at:
+            return False
+        return not self.followed or self.ended_at - self.received_at <= NOTED_WITHIN
 
 
 @dataclass(slots=True)

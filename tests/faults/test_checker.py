@@ -218,6 +218,12 @@ def send_a_mail_twice_though_nobody_died(world: World) -> None:
     send_a_mail_twice(world)
 
 
+def send_a_mail_again_long_after_the_answer_was_noted(world: World) -> None:
+    world.observed.copies[0] = Copy(world.mail.id, KARI, NOW, followed=True, ended_at=NOW + timedelta(seconds=5))
+    world.observed.courier_deaths.append(NOW + timedelta(seconds=5))
+    send_a_mail_twice(world)
+
+
 def mail_an_expired_code(world: World) -> None:
     world.change_mail(expires_at=NOW - timedelta(seconds=30))
 
@@ -257,6 +263,7 @@ DAMAGES: list[tuple[Damage, Callable[[World], None]]] = [
     (Damage.MAIL_TWICE, send_a_mail_twice),
     (Damage.MAIL_TWICE, send_a_mail_again_while_the_first_connection_lives),
     (Damage.MAIL_TWICE, send_a_mail_twice_though_nobody_died),
+    (Damage.MAIL_TWICE, send_a_mail_again_long_after_the_answer_was_noted),
     (Damage.TWICE, tell_of_a_mail_twice),
     (Damage.GHOST, tell_of_a_mail_what_is_not_so),
     (Damage.MAIL_EXPIRED, mail_an_expired_code),
@@ -282,9 +289,10 @@ def test_a_command_that_nobody_knows_of_may_have_had_its_effect_or_not() -> None
     assert world.damages() == set()
 
 
-def test_a_copy_whose_sender_died_before_it_could_act_is_counted_on_its_own() -> None:
+@pytest.mark.parametrize("followed", [False, True], ids=["nothing followed", "the next mail followed"])
+def test_a_copy_whose_sender_died_before_it_could_note_the_answer_is_counted_on_its_own(*, followed: bool) -> None:
     world = World()
-    world.observed.copies[0] = Copy(world.mail.id, KARI, NOW, followed=False, ended_at=NOW + timedelta(seconds=1))
+    world.observed.copies[0] = Copy(world.mail.id, KARI, NOW, followed=followed, ended_at=NOW + timedelta(seconds=1))
     world.observed.courier_deaths.append(NOW + timedelta(seconds=2))
     send_a_mail_twice(world)
     findings = check(world.history, world.observed)
