@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-
 NOTED_WITHIN = timedelta(seconds=2)
 """The answer to a final dot is committed by then, if its courier lives."""
 
