@@ -92,7 +92,7 @@ class Post(Mailbox):
         self.chance: random.Random | None = None
         """Where its misbehaviour is drawn from; None while it behaves."""
         self.away = False
-        """Whether it sends everybody off for now."""
+        """Whether it answers everybody with 421."""
         self._kept: list[_Kept] = []
 
     def copies(self, addresses: set[str]) -> list[Copy]:
