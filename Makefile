@@ -7,6 +7,7 @@ INSTALLED := $(VENV)/.installed
 STACK := $(RUN) -m deploy.local.stack run --kind test --
 PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile
 PROVEN := .local/proven.json
+PIN := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test faults mutants bench check docs format lint rules lock
@@ -67,6 +68,6 @@ format: setup ## Format the code
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-lock: setup ## Take new versions of the dependencies into requirements.lock
-	$(VENV)/bin/uv lock --upgrade
-	$(VENV)/bin/uv export --quiet --frozen --no-emit-project --no-header --no-annotate --output-file requirements.lock
+lock: setup ## Pin what pyproject.toml asks for, with hashes; what is pinned stays as it is: UPGRADE=1
+	$(PIN) --group dev $(if $(UPGRADE),--upgrade) --output-file requirements.lock
+	$(PIN) --constraints requirements.lock $(if $(UPGRADE),--upgrade) --output-file deploy/requirements.lock
