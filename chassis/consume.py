@@ -27,12 +27,15 @@ from chassis.failpoints import reach
 from chassis.handlers import Handlers, Hung, Lane
 from chassis.inbox import Claim, Position
 from chassis.loop import backoff
+from chassis.parts import Stuck
 from chassis.postgres import Connection, Database, is_outage
-from chassis.reading import TolerantConsumer, Unreadable
+from chassis.reading import Failed, TolerantConsumer, Unreadable
 
 log = structlog.get_logger()
 
-START_TRIES_APART = 5.0
+TRIES_APART = 5.0
+CLOSE_SECONDS = 10.0
+"""The most that a client which failed may take to close; another takes as long as the batch in hand."""
 Partition = tuple[str, int]
 Records = tuple[ConsumerRecord, ...]
 
@@ -69,6 +72,8 @@ class Consumer:
         self._untried: set[Partition] = set()
         self._counted: set[tuple[str, int, int]] = set()
         self._stopping = asyncio.Event()
+        self._ended: asyncio.Future[None] | None = None
+        self._failures = 0
         self.assigned = asyncio.Event()
         self.consumer_group = f"{topic_prefix}{database.identity.service}.{lane}"
 
@@ -105,6 +110,13 @@ class Consumer:
     def stop(self) -> None:
         """Ask it to end: the batch in hand is finished and committed, the next is not begun."""
         self._stopping.set()
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """Have the client replaced, for it raised this: what it had taken is read again by the next one."""
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_exception(error)
 
     @property
     def topics(self) -> list[str]:
@@ -139,23 +151,32 @@ class Consumer:
             self._in_hand -= 1
 
     async def run(self) -> None:
-        """Consume until stopped; a Kafka that is away when this starts is waited for."""
-        failures = 0
+        """Consume until stopped: a Kafka that is away at the start is waited for, and a client that fails is replaced.
+
+        Raises `Stuck` when such a client does not close: it may go on holding partitions that nobody reads.
+        """
         while not self._stopping.is_set():
             broker, self._subscriber = self.broker()
             try:
-                await broker.connect()
-                _read_on(broker, self.set_unreadable_aside)
-                await broker.start()
-                log.info("consumer_started", group=self.consumer_group)
-                await self._stopping.wait()
+                await self._read(broker)
             except Exception as error:
-                failures += 1
-                log.warning("consumer_not_started", group=self.consumer_group, error=type(error).__name__)
-                await self._rest(backoff(failures, longest=START_TRIES_APART))
-            finally:
+                self._failures += 1
+                log.warning("consumer_failed", group=self.consumer_group, exc_info=error)
+                await _close(broker)
+                await self._rest(backoff(self._failures, longest=TRIES_APART))
+            else:
                 await broker.stop()
         log.info("consumer_stopped", group=self.consumer_group)
+
+    async def _read(self, broker: KafkaBroker) -> None:
+        """Read until stopped; raises whatever keeps the client from starting or from reading on."""
+        self._ended = asyncio.get_running_loop().create_future()
+        await broker.connect()
+        _make_tolerant(broker, self.set_unreadable_aside, self.fail)
+        await broker.start()
+        log.info("consumer_started", group=self.consumer_group)
+        if not self._stopping.is_set():
+            await self._ended
 
     async def receive(self, records: Records) -> None:
         """Handle a batch to its end: when this returns, every message in it is handled or set aside, and committed."""
@@ -184,6 +205,7 @@ class Consumer:
         with self._holding():
             await self._handle_at_last(arrivals, untried)
         self._untried -= untried
+        self._failures = 0
         self._counted.clear()
         for arrival in arrivals:
             if (own := (arrival.topic, arrival.partition)) in self._reached:
@@ -383,11 +405,19 @@ def _block(claim: Claim, arrival: Arrival) -> None:
         claim.blocked.add((arrival.topic, arrival.key_digest))
 
 
-def _read_on(broker: KafkaBroker, unreadable: Unreadable) -> None:
-    """Let the broker build consumers that read on past what they cannot decode; it sets its own builder on connecting."""
+def _make_tolerant(broker: KafkaBroker, unreadable: Unreadable, failed: Failed) -> None:
+    """Let the broker build consumers of our kind; it sets its own builder on connecting."""
     driver = broker.config.broker_config
     settings = cast("partial[Any]", driver.builder).keywords
-    driver.builder = partial(TolerantConsumer, unreadable=unreadable, **settings)
+    driver.builder = partial(TolerantConsumer, unreadable=unreadable, failed=failed, **settings)
+
+
+async def _close(broker: KafkaBroker) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await broker.stop()
+    except Exception as error:
+        raise Stuck("a Kafka client failed and does not close") from error
 
 
 async def _raw(message: Any) -> Any:

@@ -4,6 +4,9 @@ A header whose *name* is not UTF-8 makes aiokafka raise in the middle of a poll:
 forgotten with its position moved, and the next poll raises again, for ever. Here every partition then goes back to what
 was really delivered, and is read one record at a time until the one at fault is found, told of, and passed over.
 
+Whatever else a poll raises has the same effects, and the client says it again at each poll, or has a task that ended for
+good: that client is reported as failed, to be replaced by a new one.
+
 Where a lane goes on stands in its database. Kafka is told of it too, for lag and for operators, but not after each batch:
 that would be a request for one event where events come one at a time.
 """
@@ -15,11 +18,12 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 log = structlog.get_logger()
 
 Unreadable = Callable[[TopicPartition, int], Awaitable[None]]
+Failed = Callable[[Exception], None]
 Taken = dict[TopicPartition, list[ConsumerRecord]]
 
 PEEK_MS = 50
@@ -33,11 +37,15 @@ second, and sleeps as long after each: half of an idle process's time, and a del
 
 
 class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types.
-    """Awaits `unreadable` with the place of each record that cannot be decoded, before anything behind it is read."""
+    """Awaits `unreadable` with the place of each record that cannot be decoded, before anything behind it is read.
 
-    def __init__(self, *topics: str, unreadable: Unreadable, **settings: Any) -> None:
+    Calls `failed` with what a poll raised; from then on nothing may be read with this client.
+    """
+
+    def __init__(self, *topics: str, unreadable: Unreadable, failed: Failed, **settings: Any) -> None:
         super().__init__(*topics, **settings)
         self._unreadable = unreadable
+        self._failed = failed
         self._delivered: dict[TopicPartition, int] = {}
         self._untold: dict[TopicPartition, int] = {}
         self._tell_at = 0.0
@@ -47,15 +55,24 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
         super().seek(partition, offset)
 
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Taken:
-        patience = max(timeout_ms, PATIENCE_MS)
         try:
-            taken: Taken = await super().getmany(*partitions, timeout_ms=patience, max_records=max_records)
-        except UnicodeDecodeError:
-            taken = await self._one_past_unreadable()
+            taken = await self._take(*partitions, timeout_ms=max(timeout_ms, PATIENCE_MS), max_records=max_records)
+        except ConsumerStoppedError:
+            raise
+        except Exception as error:
+            self._failed(error)
+            return await asyncio.Future()  # Nobody may poll this client again: it is about to be stopped.
         for partition, records in taken.items():
             self._delivered[partition] = records[-1].offset + 1
         if not taken:
             await self._tell_when_due()
+        return taken
+
+    async def _take(self, *partitions: TopicPartition, **limits: Any) -> Taken:
+        try:
+            taken: Taken = await super().getmany(*partitions, **limits)
+        except UnicodeDecodeError:
+            return await self._one_past_unreadable()
         return taken
 
     async def commit(self, offsets: Mapping[TopicPartition, int] | None = None) -> None:

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import for_code
 
+from chassis import standing
 from chassis.parts import Stuck
 
 log = structlog.get_logger()
@@ -101,7 +102,7 @@ class Watchdog:
             return
         if stuck is not None:
             place = {"topic": stuck.topic, "partition": stuck.partition}
-            log.critical("lane_stuck", group=lane.consumer.consumer_group, **place)
+            log.critical("lane_stuck", group=lane.consumer.consumer_group, tasks=standing.tasks(), **place)
             raise Stuck("a partition is not read although it could be")
 
     async def _reached(self, consumer: Watched) -> Offsets:

@@ -82,6 +82,7 @@ async def test_a_frozen_fetcher_ends_the_watch_within_its_seconds_and_is_named(d
     (line,) = [line for line in lines if line["event"] == "lane_stuck"]
     assert (line["log_level"], line["group"]) == ("critical", f"{bus.prefix}things.urgent")
     assert line["topic"] == bus.prefix + TOPIC and line["partition"] in {0, 1, 2}
+    assert any("test_watchdog.py" in place and "hang" in place for task in line["tasks"] for place in task["at"])
 
 
 async def test_so_many_looks_in_a_row_are_needed_and_no_fewer(database: Database, bus: Bus) -> None:

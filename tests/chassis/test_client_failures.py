@@ -1,0 +1,63 @@
+"""A Kafka client that fails is replaced: it would lose what it had taken, or fail for ever, and say nothing."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import CorruptRecordException, KafkaError
+
+from chassis.postgres import Database
+from tests.chassis.http_app import logged
+from tests.conftest import Bus
+from tests.support.effects import Owner, expect_effects, send
+from tests.support.lanes import consuming, handlers
+from tests.support.things import ThingHappened
+
+pytestmark = [pytest.mark.goal("rel-R7"), pytest.mark.usefixtures("effects")]
+
+
+async def test_a_coordinator_s_strange_answer_does_not_end_the_reading(
+    database: Database, bus: Bus, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client's task that asks for offsets ends with the first error it does not know, and every poll then raises it."""
+    ask, answers = GroupCoordinator._do_fetch_commit_offsets, 0
+
+    async def strange_once(self: Any, partitions: Any) -> Any:
+        nonlocal answers
+        answers += 1
+        if answers == 1:
+            raise KafkaError("x")
+        return await ask(self, partitions)
+
+    monkeypatch.setattr(GroupCoordinator, "_do_fetch_commit_offsets", strange_once)
+    thing = uuid4()
+    with logged() as lines:
+        async with consuming(database, bus, handlers()):
+            await send(bus, ThingHappened(thing_id=thing, n=1))
+            await expect_effects(owner, thing, 1)
+    (line,) = [line for line in lines if line["event"] == "consumer_failed"]
+    assert isinstance(line["exc_info"], KafkaError)
+
+
+@pytest.mark.parametrize("error", [CorruptRecordException("x"), AssertionError()])
+async def test_what_was_taken_before_a_partition_failed_is_read_again(
+    error: Exception, database: Database, bus: Bus, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client takes record by record from each partition, and forgets all that it has when one of them fails."""
+    take, taken = FetchResult.getall, 0
+
+    def fails_behind_another(self: Any, max_records: int | None = None) -> Any:
+        nonlocal taken
+        found = take(self, max_records)
+        taken += 1
+        if taken == 1:
+            raise error
+        return found
+
+    monkeypatch.setattr(FetchResult, "getall", fails_behind_another)
+    thing = uuid4()
+    async with consuming(database, bus, handlers()):
+        await send(bus, ThingHappened(thing_id=thing, n=1))
+        await expect_effects(owner, thing, 1)
