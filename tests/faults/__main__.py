@@ -77,7 +77,7 @@ async def _run(given: argparse.Namespace) -> int:
             result = await play(found, order)
             total.add(result)
             _tell(result)
-            if not result.findings.clean or result.fallen:
+            if not result.findings.clean or result.fallen or result.stuck:
                 _keep(found, result)
     for line in total.lines():
         print(line, flush=True)
@@ -130,7 +130,7 @@ def _tell(result: Result) -> None:
         f" {result.duplicates} duplicates delivered, quiet after {result.recovered:.1f} s,"
         f" {result.seconds:.0f} s in all: {'nothing damaged' if result.findings.clean else 'DAMAGED'}"
     )
-    for line in [*result.findings.lines()[:20], *result.fallen]:
+    for line in [*result.findings.lines()[:20], *result.fallen, *result.stuck]:
         program.tell(f"    {line}")
 
 
@@ -150,6 +150,7 @@ def _keep(found: Stage, result: Result) -> None:
         "injuries": [asdict(planned) for planned in result.order.injuries],
         "findings": result.findings.lines(),
         "fallen": result.fallen,
+        "stuck": result.stuck,
         "commands": [asdict(command) for command in result.history.commands],
     }
     (folder / "history.json").write_text(json.dumps(said, indent=1, default=str), encoding="utf-8")

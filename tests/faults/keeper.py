@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from chassis.parts import EX_SOFTWARE
 from deploy.local.errors import SetupError
 from deploy.local.platform import Platform
 from deploy.local.processes import Process
@@ -39,6 +40,11 @@ class Death:
     @property
     def meant(self) -> bool:
         return self.code in MEANT
+
+    @property
+    def stuck(self) -> bool:
+        """Tell whether its watchdog ended it: that heals what hung (rel-R13), and should not be needed."""
+        return self.code == EX_SOFTWARE
 
 
 class StoppedLate(Exception):

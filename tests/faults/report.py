@@ -31,6 +31,7 @@ class Sum:
     undone: int = 0
     died_at: Counter[str] = field(default_factory=Counter)
     fallen: int = 0
+    left_stuck: int = 0
     slowest_recovery: float = 0.0
     waits: dict[str, float] = field(default_factory=dict)
     """The most seconds that a message owed while a broker was hurt was under way, by injury."""
@@ -44,6 +45,7 @@ class Sum:
         self.deaths += len(result.deaths)
         self.courier_deaths += result.courier_deaths
         self.fallen += len(result.fallen)
+        self.left_stuck += len(result.stuck)
         self.doubled_by_a_death += result.findings.mails_doubled_by_a_death
         self.doubled_by_the_server += result.findings.mails_doubled_by_the_server
         self.undone += len(result.undone)
@@ -77,6 +79,7 @@ class Sum:
             f"deaths: {self.deaths}, of these at named places: {_listed(self.died_at)}",
             f"faults that could not be done: {self.undone}",
             f"processes fallen by themselves: {self.fallen}",
+            f"processes that left because they were stuck: {self.left_stuck}",
             f"duplicates delivered: {self.duplicates}",
             *(
                 f"longest under way during {injury!r}: {seconds:.1f} s"

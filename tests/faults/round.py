@@ -89,7 +89,16 @@ class Result:
     @property
     def fallen(self) -> list[str]:
         """Say which processes ended in a way that nobody meant."""
-        return [f"{death.unit} ended with {death.code} at {death.at:%T}" for death in self.deaths if not death.meant]
+        return [
+            f"{death.unit} ended with {death.code} at {death.at:%T}"
+            for death in self.deaths
+            if not (death.meant or death.stuck)
+        ]
+
+    @property
+    def stuck(self) -> list[str]:
+        """Say which processes left because they were stuck, which is a flaw that heals itself."""
+        return [f"{death.unit} was stuck and left at {death.at:%T}" for death in self.deaths if death.stuck]
 
     @property
     def courier_deaths(self) -> int:

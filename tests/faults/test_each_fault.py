@@ -26,6 +26,7 @@ async def play_short(stage: Stage, *injuries: str, pace: float = PACE) -> Result
 def expect_nothing_damaged(result: Result) -> None:
     assert result.findings.lines() == []
     assert result.fallen == []
+    assert result.stuck == []
     assert result.undone == []
     assert result.recovered <= 30
     assert len(result.history.commands) >= COMMANDS

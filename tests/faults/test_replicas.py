@@ -49,6 +49,7 @@ async def under_load(
         yield playing
     assert playing.result().findings.lines() == []
     assert playing.result().fallen == []
+    assert playing.result().stuck == []
 
 
 async def test_two_and_four_workers_share_the_partitions_and_come_and_go_in_order(eight: Stage) -> None:

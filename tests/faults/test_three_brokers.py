@@ -29,6 +29,7 @@ async def test_the_work_goes_on_while_a_broker_that_was_killed_comes_back(trio: 
     result = await play(trio, Order(1, 400, 0, 25.0, planned, longest_wait=LONGEST_SECONDS))
     assert result.findings.lines() == []
     assert result.fallen == []
+    assert result.stuck == []
     assert result.recovered <= LONGEST_SECONDS
     assert result.history.count(Outcome.UNKNOWN) == 0
     assert 0 < result.waits["crash leader"] <= LONGEST_SECONDS
