@@ -96,11 +96,11 @@ async def apply(url: str, schema: str, migrations: list[Migration]) -> list[Migr
                 f"{schema}: another migration has run for {LOCK_SECONDS} s; try again when it is done"
             ) from None
         await conn.execute(CREATE_LEDGER)
-        missing = await pending(conn, migrations)
-        for migration in missing:
+        lacking = await pending(conn, migrations)
+        for migration in lacking:
             await _apply_one(conn, schema, migration)
         await conn.execute(UNLOCK)
-        return missing
+        return lacking
     finally:
         await conn.close()
 
@@ -108,33 +108,35 @@ async def apply(url: str, schema: str, migrations: list[Migration]) -> list[Migr
 async def pending(conn: "asyncpg.Connection[asyncpg.Record]", migrations: list[Migration]) -> list[Migration]:
     """Give the migrations that this database lacks; raises `MigrationRefused` for one that was edited after it was applied."""
     applied = {(row["origin"], row["number"]): row for row in await conn.fetch(SELECT_APPLIED)}
-    missing = []
+    lacking = []
     for migration in migrations:
         row = applied.get((migration.origin, migration.number))
         if row is None:
-            missing.append(migration)
+            lacking.append(migration)
         elif row["checksum"] != migration.checksum:
             raise MigrationRefused(
                 f"{migration.origin}: {migration.name} was edited after it was applied (as {row['name']}, checksum "
                 f"{row['checksum'][:12]}…, the file now has {migration.checksum[:12]}…); restore the file and write a new one"
             )
-    return missing
+    return lacking
+
+
+async def missing(url: str, schema: str, migrations: list[Migration]) -> list[Migration]:
+    """Give what the schema lacks, all of it where there is none; raises `MigrationRefused` for one that was edited."""
+    conn = await asyncpg.connect(url, timeout=10, server_settings={"search_path": schema})
+    try:
+        return await pending(conn, migrations)
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+        return migrations
+    finally:
+        await conn.close()
 
 
 async def require_current(url: str, schema: str, migrations: list[Migration]) -> None:
     """Refuse to start on a schema that lacks a migration; a schema that is ahead fits, by the rule that files keep."""
-    conn = await asyncpg.connect(url, timeout=10, server_settings={"search_path": schema})
-    try:
-        missing = await pending(conn, migrations)
-    except asyncpg.UndefinedTableError:
-        missing = migrations
-    except asyncpg.InvalidSchemaNameError:
-        missing = migrations
-    finally:
-        await conn.close()
-    if missing:
+    if lacking := await missing(url, schema, migrations):
         raise MigrationRefused(
-            f"{schema}: the database lacks {len(missing)} migration(s), first {missing[0].origin} {missing[0].name}; "
+            f"{schema}: the database lacks {len(lacking)} migration(s), first {lacking[0].origin} {lacking[0].name}; "
             f"run `python -m services.{schema} migrate`"
         )
 

@@ -1,6 +1,7 @@
 """Outbox: a message is owed in the transaction that made it true, and sent from nowhere else."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,8 @@ from contracts.message import Headers, Message
 from contracts.privacy import Sealed
 
 BELL = "outbox"
+LONG_SECONDS = 600.0
+"""The most for a statement of an operator that reads the archive from end to end."""
 
 INSERT_MESSAGE = """
 insert into outbox (message_id, topic, key, type, headers, payload, keeps_payload) values ($1, $2, $3, $4, $5, $6, $7)"""
@@ -130,12 +133,114 @@ async def depth(conn: "asyncpg.Connection[asyncpg.Record]") -> tuple[int, float]
     return row[0], row[1]
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The messages of a topic that wait."""
+
+    topic: str
+    count: int
+    oldest_seconds: float
+
+
+SELECT_WAITING = """
+select topic, count(*), coalesce(extract(epoch from now() - min(created_at)), 0)::float8
+from outbox group by topic order by topic"""
+
+
+async def waiting(conn: Connection) -> list[Waiting]:
+    """Count the messages that wait, by topic."""
+    return [Waiting(*row) for row in await conn.fetch(SELECT_WAITING)]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What Kafka refuses, as the leading relay noted it: a key, or where that is None the whole topic."""
+
+    topic: str
+    key: str | None
+    refusals: int
+    held_at: datetime
+
+
+# One statement: a hold that goes on keeps the time when it began.
+REPLACE_HOLDS = """
+with present as (
+    select * from unnest($1::text[], $2::text[], $3::integer[]) as hold (topic, key, refusals)
+),
+gone as (
+    delete from outbox_holds o
+    where not exists (select from present p where p.topic = o.topic and p.key is not distinct from o.key)
+)
+insert into outbox_holds (topic, key, refusals) select * from present
+on conflict on constraint outbox_holds_once do update set refusals = excluded.refusals"""
+
+
+async def replace_holds(
+    conn: "asyncpg.Connection[asyncpg.Record]", holds: Mapping[tuple[str, str | None], int]
+) -> None:
+    """Note what is held now, with how often Kafka has refused it; only the leader does."""
+    topics, keys = [topic for topic, _ in holds], [key for _, key in holds]
+    await conn.execute(REPLACE_HOLDS, topics, keys, list(holds.values()))
+
+
+SELECT_HOLDS = "select topic, key, refusals, held_at from outbox_holds order by held_at, topic, key"
+
+
+async def holds(conn: Connection) -> list[Held]:
+    """Give what the leading relay holds back."""
+    return [Held(*row) for row in await conn.fetch(SELECT_HOLDS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """The session whose lock says that it leads; a role sees the sessions of its own."""
+
+    pid: int
+    address: str | None
+    since: datetime
+
+
+SELECT_LEADER = """
+with lock as (select hashtextextended('relay ' || current_schema, 0) as number)
+select a.pid, host(a.client_addr), a.backend_start
+from pg_locks l join pg_stat_activity a on a.pid = l.pid, lock
+where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+  and l.database = (select oid from pg_database where datname = current_database())
+  and l.classid::bigint = (lock.number >> 32) & 4294967295 and l.objid::bigint = lock.number & 4294967295"""
+
+
+async def leader(conn: Connection) -> Leader | None:
+    """Give the relay that leads, if one does."""
+    row = await conn.fetchrow(SELECT_LEADER)
+    return None if row is None else Leader(*row)
+
+
 TURN_OVER = "select outbox_turn_over($1)"
 
 
 async def turn_over(conn: "asyncpg.Connection[asyncpg.Record]", keep_days: int) -> int:
     """Make the archive's next day partitions and drop those past their days; gives how many were dropped."""
     return int(await conn.fetchval(TURN_OVER, keep_days))
+
+
+# A day's partition says by its name from when it is; the first day that is left is the first that can be sent again.
+SELECT_ARCHIVE_BEGIN = """
+select min(to_date(right(c.relname, 8), 'YYYYMMDD'))::timestamp at time zone 'UTC'
+from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'outbox_published'::regclass"""
+
+SELECT_ARCHIVED_TYPES = "select distinct type from outbox_published order by type"
+
+
+async def archive_begins(conn: Connection) -> datetime | None:
+    """Give the first moment that the archive covers; None before the first relay has led."""
+    begin: datetime | None = await conn.fetchval(SELECT_ARCHIVE_BEGIN)
+    return begin
+
+
+async def archived_types(conn: Connection) -> list[str]:
+    """Give the types that the archive holds; reads all of it."""
+    await conn.execute("set local statement_timeout = '600s'")
+    return [row[0] for row in await conn.fetch(SELECT_ARCHIVED_TYPES, timeout=LONG_SECONDS)]
 
 
 COUNT_ARCHIVED = """
@@ -161,12 +266,13 @@ class Archived:
 
 async def archived(conn: Connection, since: datetime, kind: str | None) -> list[Archived]:
     """Count what was published since then, by type."""
-    return [Archived(*row) for row in await conn.fetch(COUNT_ARCHIVED, since, kind)]
+    await conn.execute("set local statement_timeout = '600s'")
+    return [Archived(*row) for row in await conn.fetch(COUNT_ARCHIVED, since, kind, timeout=LONG_SECONDS)]
 
 
 async def replay(conn: Connection, since: datetime, kind: str | None) -> int:
     """Owe again what was published since then, with the same ids: readers that had it drop it, latecomers take it."""
     await conn.execute("set local statement_timeout = '600s'")
-    status = await conn.execute(REPLAY, since, kind, timeout=600)
+    status = await conn.execute(REPLAY, since, kind, timeout=LONG_SECONDS)
     conn.context.rings.add(BELL)
     return int(status.rpartition(" ")[2])

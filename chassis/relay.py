@@ -78,6 +78,12 @@ class Holds:
         self.keys.pop((row.topic, row.key), None)
         self.topics.pop(row.topic, None)
 
+    def counted(self) -> dict[tuple[str, str | None], int]:
+        """Give how often each key, and each topic (whose key is None), was refused."""
+        found: dict[tuple[str, str | None], int] = {(topic, None): hold.refusals for topic, hold in self.topics.items()}
+        found.update({place: hold.refusals for place, hold in self.keys.items()})
+        return {place: refusals for place, refusals in found.items() if refusals}
+
     def __len__(self) -> int:
         return len(self.keys) + len(self.topics)
 
@@ -92,6 +98,7 @@ class Relay:
         self._archive_days = archive_days
         self._acknowledged: list[Owed] = []
         self._holds = Holds()
+        self._noted: dict[tuple[str, str | None], int] | None = None
         self._woken = asyncio.Event()
         self._stopping = False
         self._failures = 0
@@ -147,6 +154,7 @@ class Relay:
         if self._stopping:
             return
         log.info("relay_leads", service=self._service)
+        self._noted = None
         telemetry.RELAY_LEADS.labels(service=self._service).set(1)
         turned_over = measured = -TURN_OVER_SECONDS
         while True:
@@ -178,7 +186,14 @@ class Relay:
             telemetry.RELAY_BATCH.observe(len(rows))
             await self._with_heartbeat(conn, self._send(rows))
             reach("relay.sent")
+        await self._note_holds(conn)
         return len(self._acknowledged)
+
+    async def _note_holds(self, conn: "Connection") -> None:
+        """Write down what is held, for operators, whenever it has changed."""
+        if (holds := self._holds.counted() if self._holds else {}) != self._noted:
+            await outbox.replace_holds(conn, holds)
+            self._noted = holds
 
     async def _send(self, rows: Sequence[Owed]) -> None:
         """Send one batch to each partition at once, in the order of ids; what is left over stays for the next cycle."""

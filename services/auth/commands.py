@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from chassis.cli import Command, output
+from chassis.commands.command import Command, output
 from chassis.errors import Refusal
 from chassis.service import Runtime
 from chassis.texts import Language

@@ -16,10 +16,12 @@ from aiokafka import ConsumerRecord
 
 from chassis import cli, dead_letters, logging
 from chassis.arrival import Arrival
+from chassis.commands.command import EX_CONFIG, EX_UNAVAILABLE, moment
 from chassis.outbox import MessageTooLarge
 from chassis.postgres import Database
 from chassis.service import Runtime, Service
 from chassis.settings import ServiceSettings
+from deploy.local.ports import free_port
 from services.auth import __main__ as auth
 from services.auth import commands
 from tests.conftest import ROOT, Clone
@@ -72,7 +74,7 @@ async def test_the_module_is_the_program() -> None:
     assert code == 0
     assert out.startswith("usage: python -m services.auth")
     code, out, err = await run_module("worker")
-    assert (code, out) == (cli.EX_CONFIG, "")
+    assert (code, out) == (EX_CONFIG, "")
     assert "Traceback" not in err
 
 
@@ -103,7 +105,7 @@ async def test_a_missing_environment_ends_with_78_and_names_each_variable_but_no
     command: list[str], main: Main
 ) -> None:
     code, out, err = await main(*command, SAMBAND_CODE_KEY=CANARY, SAMBAND_HTTP_PORT=CANARY)
-    assert (code, out) == (cli.EX_CONFIG, "")
+    assert (code, out) == (EX_CONFIG, "")
     assert err.startswith("error: auth cannot start, its environment is not right:\n")
     for name in ("DATABASE_URL", "PUBLIC_KEYS", "PRIVATE_KEYS", "CODE_KEY", "HTTP_PORT"):
         assert f"  SAMBAND_{name}: " in err
@@ -129,8 +131,33 @@ async def test_what_is_configured_wrongly_besides_is_explained_and_ends_with_78_
     command: str, changes: dict[str, str], says: str, main: Main, clone: Clone
 ) -> None:
     code, out, err = await main(*command.split(), **right(clone, **changes))
-    assert (code, out) == (cli.EX_CONFIG, "")
+    assert (code, out) == (EX_CONFIG, "")
     assert err.startswith("error: ") and says in err
+
+
+async def test_a_postgres_that_is_away_or_refuses_is_said_to_be_so_and_ends_with_69(
+    main: Main, clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "CONNECT_SECONDS", 0.2)
+    port = free_port()
+    away = f"postgresql://auth_app:secret@127.0.0.1:{port}/samband"
+    code, out, err = await main("outbox", "status", **right(clone, SAMBAND_DATABASE_URL=away))
+    assert (code, out, err) == (EX_UNAVAILABLE, "", f"error: Postgres at 127.0.0.1:{port} did not answer in 0.2 s\n")
+    strange = clone.urls("auth").app.replace("auth_app:", "auth_app:not-")
+    for command in ("outbox status", "migrate --check"):
+        code, out, err = await main(*command.split(), **right(clone, SAMBAND_DATABASE_URL=strange))
+        assert (code, out) == (EX_UNAVAILABLE, "")
+        assert err.startswith("error: Postgres does not answer as it should: password authentication failed")
+
+
+async def test_migrate_can_only_look(main: Main, clone: Clone, owner: Any) -> None:
+    code, out, _ = await main("migrate", "--check", **right(clone))
+    assert (code, json.loads(out)) == (0, {"schema": "auth", "missing": [], "check": True})
+    await owner.execute("delete from auth.schema_migrations where origin = 'auth' and number = 1")
+    code, out, _ = await main("migrate", "--check", **right(clone))
+    assert (code, json.loads(out)["missing"]) == (1, ["auth 0001_create_accounts_and_codes.sql"])
+    assert await owner.fetchval("select count(*) from auth.schema_migrations where origin = 'auth'") == 0
+    await owner.execute("create table auth.spoilt ()")  # This database is not given to another test.
 
 
 async def test_a_command_prints_a_line_of_json_and_nothing_else(main: Main, clone: Clone) -> None:
@@ -149,7 +176,7 @@ async def test_a_command_prints_a_line_of_json_and_nothing_else(main: Main, clon
     ],
 )
 def test_a_time_is_read_and_without_an_offset_it_is_utc(text: str, found: datetime) -> None:
-    assert cli.moment(text) == found
+    assert moment(text) == found
 
 
 @pytest.mark.parametrize(
@@ -158,7 +185,7 @@ def test_a_time_is_read_and_without_an_offset_it_is_utc(text: str, found: dateti
 )
 def test_a_span_is_counted_back_from_now(text: str, back: timedelta) -> None:
     before = datetime.now(UTC)
-    assert before - back <= cli.moment(text) <= datetime.now(UTC) - back
+    assert before - back <= moment(text) <= datetime.now(UTC) - back
 
 
 @pytest.mark.parametrize(
@@ -166,7 +193,7 @@ def test_a_span_is_counted_back_from_now(text: str, back: timedelta) -> None:
 )
 def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="a time such as 2026-11-23T08:00:00"):
-        cli.moment(text)
+        moment(text)
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Commands: what an operator can ask of every service, one module a feature."""
