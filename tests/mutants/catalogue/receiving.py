@@ -99,6 +99,13 @@ MUTANTS = (
         Assertions(("tests/chassis/test_positions.py",)),
     ),
     Mutant(
+        "failed client kept",
+        "a Kafka client that failed is replaced, and what it had taken comes again",
+        CONSUME,
+        (Edit("            self._ended.set_exception(error)\n", "            return\n"),),
+        Assertions(("tests/chassis/test_client_failures.py",)),
+    ),
+    Mutant(
         "batch dropped",
         "a batch that fails is taken apart, and each message is handled or set aside",
         CONSUME,
