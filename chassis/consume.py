@@ -161,7 +161,7 @@ class Consumer:
                 await self._read(broker)
             except Exception as error:
                 self._failures += 1
-                log.warning("consumer_failed", group=self.consumer_group, exc_info=error)
+                self._tell(error)
                 await _close(broker)
                 await self._rest(backoff(self._failures, longest=TRIES_APART))
             else:
@@ -177,6 +177,13 @@ class Consumer:
         log.info("consumer_started", group=self.consumer_group)
         if not self._stopping.is_set():
             await self._ended
+
+    def _tell(self, error: Exception) -> None:
+        """Tell a failure at the start, which is mostly that Kafka is away, in fewer words than that of a client at work."""
+        if self._ended is not None and self._ended.done():
+            log.warning("consumer_failed", group=self.consumer_group, exc_info=error)
+        else:
+            log.warning("consumer_not_started", group=self.consumer_group, error=type(error).__name__)
 
     async def receive(self, records: Records) -> None:
         """Handle a batch to its end: when this returns, every message in it is handled or set aside, and committed."""
