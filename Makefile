@@ -10,7 +10,7 @@ PROVEN := .local/proven.json
 PIN := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test faults mutants bench check docs format lint rules lock
+.PHONY: help setup demo up test faults mutants bench check containers docs format lint rules lock
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -43,6 +43,10 @@ faults: setup ## Break everything while it works and count the damage: SEED=7, S
 mutants: setup ## Switch each safety piece off, one at a time: every one must be noticed
 	@$(RUN) -m tests.mutants
 
+containers: setup ## Build the image, play the journey from it, and the local stack in containers: WITHOUT_REGISTRY=bookworm
+	@$(RUN) -m deploy.containers $(if $(WITHOUT_REGISTRY),--without-registry $(WITHOUT_REGISTRY))
+	@$(STACK) $(RUN) -m pytest -q tests/containers
+
 lint: setup ## Check format, lint, types, import walls and dependencies; change nothing
 	$(VENV)/bin/ruff format --check --quiet .
 	$(VENV)/bin/ruff check --quiet .
@@ -70,4 +74,5 @@ format: setup ## Format the code
 
 lock: setup ## Pin what pyproject.toml asks for, with hashes; what is pinned stays as it is: UPGRADE=1
 	$(PIN) --group dev $(if $(UPGRADE),--upgrade) --output-file requirements.lock
-	$(PIN) --constraints requirements.lock $(if $(UPGRADE),--upgrade) --output-file deploy/requirements.lock
+	cp requirements.lock deploy/requirements.lock
+	$(PIN) --output-file deploy/requirements.lock

@@ -1,4 +1,4 @@
-"""Apache Kafka: the cluster that the environment names, else one node of our own on the machine's Java."""
+"""Apache Kafka: the cluster that the environment names, else one node: in a container, or on the machine's Java."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from typing import Self
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from deploy.local import kafka_jars, processes
+from deploy.local import containers, kafka_jars, processes
 from deploy.local.errors import SetupError
-from deploy.local.kafka_jars import ADDRESS, NODE_FILES
+from deploy.local.kafka_jars import ADDRESS, NODE_FILES, VERSION
 from deploy.local.ports import LOOPBACK, free_port, listens
 from deploy.local.topics import Topic, create_topics
 
 __all__ = ["ADDRESS", "ROOMY", "SMALL", "Node", "Quorum", "Seat", "Topic", "create_topics", "provide"]
 
+IMAGE, OFFICIAL_IMAGE = "SAMBAND_LOCAL_KAFKA_IMAGE", f"apache/kafka:{VERSION}"
+
 SMALL = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """Soon up and content with little memory; slower than Kafka can be."""
 ROOMY = ("-Xmx1g",)
 """As a server's Java runs: for measuring."""
+
+_PORT = 9092
 
 
 @asynccontextmanager
@@ -36,7 +40,11 @@ async def provide(folder: Path, *, progress: Callable[[str], None] = lambda _: N
         await _check(given)
         yield given
         return
-    # Containers join here: where an engine answers, a broker from an image comes before the local Java.
+    image = await containers.image(IMAGE, OFFICIAL_IMAGE, progress)
+    if image is not None:
+        async with _contained(image, folder / "kafka.log") as bootstrap:
+            yield bootstrap
+        return
     java = await kafka_jars.java()
     jars = await kafka_jars.jars(progress)
     async with Node(folder / "kafka", java=java, jars=jars) as node:
@@ -183,6 +191,27 @@ class Node:
     async def _answers(self) -> bool:
         # The client logs an error for every refused connection, so the port is tried without it first.
         return await listens(self.seat.port) and await _answers(self.bootstrap) is None
+
+
+@asynccontextmanager
+async def _contained(image: str, log: Path) -> AsyncIterator[str]:
+    """A node from an image that is used as Apache's own is: `KAFKA_SOME_SETTING` is the broker's `some.setting`."""
+    quorum = Quorum.of(1)
+    (seat,) = quorum.seats
+    bootstrap = f"{LOOPBACK}:{seat.port}"
+    common = (NODE_FILES / "server.properties").read_text().splitlines()
+    settings = dict(line.split("=", 1) for line in common if line and not line.startswith("#"))
+    settings |= quorum.settings(seat)
+    settings["listeners"] = f"PLAINTEXT://:{_PORT},CONTROLLER://{LOOPBACK}:{seat.controller_port}"
+    environment = {f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in settings.items()}
+    environment |= {"CLUSTER_ID": quorum.cluster_id, "KAFKA_HEAP_OPTS": SMALL[0]}
+    server = containers.Contained("Kafka", image, seat.port, _PORT, environment)
+
+    async def answers() -> bool:
+        return await listens(seat.port) and await _answers(bootstrap) is None
+
+    async with containers.running(server, log, answers):
+        yield bootstrap
 
 
 async def _check(bootstrap: str) -> None:

@@ -9,7 +9,7 @@ import base64
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,9 @@ from deploy.local.processes import Process
 from deploy.local.provision import provision
 from deploy.local.stack import Running
 
+Launcher = Callable[[Mapping[str, str], tuple[str, ...]], list[str]]
+"""Gives the command that runs a module, with its arguments, in an environment."""
+
 SERVICES = ("auth", "notifications")
 ROLES = (("auth", "api"), ("auth", "worker"), ("notifications", "worker"))
 ORGANISATION = {
@@ -33,6 +36,11 @@ ORGANISATION = {
     "SAMBAND_SUPPORT_PHONE": "22 00 00 00",
     "SAMBAND_MESSAGE_ID_DOMAIN": "eksempelforbundet.example",
 }
+
+
+def in_this_python(_: Mapping[str, str], module: tuple[str, ...]) -> list[str]:
+    """Run a module as a child of ours."""
+    return [sys.executable, "-m", *module]
 
 
 @dataclass(slots=True)
@@ -45,6 +53,7 @@ class Platform:
     environments: Mapping[str, Mapping[str, str]]
     modules: Mapping[str, str]
     """Each service with the module that is its composition root."""
+    launcher: Launcher = in_this_python
     ports: dict[tuple[str, str], int] = field(default_factory=dict)
     processes: dict[tuple[str, str], Process] = field(default_factory=dict)
 
@@ -74,7 +83,7 @@ class Platform:
             **(extra or {}),
             "SAMBAND_HTTP_PORT": str(self.ports[service, role]),
         }
-        command = [sys.executable, "-m", *program, self.modules[service], role.partition("-")[0]]
+        command = self.launcher(environment, (*program, self.modules[service], role.partition("-")[0]))
         log = log_of(self.running, service, role)
         process = await processes.start(f"{service} {role}", command, log=log, environment=environment, folder=CHECKOUT)
         self.processes[service, role] = process
@@ -87,9 +96,10 @@ class Platform:
     async def run(self, service: str, *arguments: str, within: float = 60) -> str:
         """Run an operator's command to its end and give what it wrote."""
         log = self.running.folder / f"{service}-{arguments[0]}-{secrets.token_hex(3)}.log"
-        command = [sys.executable, "-m", self.modules[service], *arguments]
+        environment = self.environments[service]
+        command = self.launcher(environment, (self.modules[service], *arguments))
         process = await processes.start(
-            f"{service} {arguments[0]}", command, log=log, environment=self.environments[service], folder=CHECKOUT
+            f"{service} {arguments[0]}", command, log=log, environment=environment, folder=CHECKOUT
         )
         await processes.finish(process, within=within)
         return log.read_text(encoding="utf-8")
@@ -115,13 +125,14 @@ class Platform:
 
 
 @asynccontextmanager
-async def platform(
+async def platform(  # noqa: PLR0913 - what a platform may differ in; all but two have a default
     running: Running,
     *,
     smtp_port: int,
     settings: Mapping[str, str] | None = None,
     others: Mapping[str, str] | None = None,
     topics: Iterable[Topic] = ALL,
+    launcher: Launcher = in_this_python,
 ) -> AsyncIterator[Platform]:
     """Make database, roles, keys and topics, and migrate; services are started by the caller and stopped at the end.
 
@@ -154,7 +165,7 @@ async def platform(
         }
         for service in modules
     }
-    made = Platform(running, name, prefix, environments, modules)
+    made = Platform(running, name, prefix, environments, modules, launcher)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_drop, running.postgres, name)
         stack.push_async_callback(made.stop)

@@ -1,4 +1,4 @@
-"""PostgreSQL 18: the server that the environment names, else one of our own from the binaries of a Python wheel."""
+"""PostgreSQL 18: the server that the environment names, else one in a container, else one from a wheel's binaries."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import pwd
 import secrets
 import shutil
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
 import asyncpg
 
-from deploy.local import processes
+from deploy.local import containers, processes
 from deploy.local.errors import SetupError
 from deploy.local.folders import passable
 from deploy.local.ports import LOOPBACK, free_port
 
 ADDRESS = "SAMBAND_LOCAL_POSTGRES"
+IMAGE, OFFICIAL_IMAGE = "SAMBAND_LOCAL_POSTGRES_IMAGE", "postgres:18"
 
 _SUPERUSER = "postgres"
+_PORT = 5432
 _SETTINGS = {
-    "listen_addresses": LOOPBACK,
-    "unix_socket_directories": "",
     "max_connections": "300",
     "timezone": "UTC",
     "jit": "off",
@@ -38,7 +38,9 @@ _SETTINGS = {
 
 
 @asynccontextmanager
-async def provide(folder: Path, *, fsync: bool = False) -> AsyncIterator[str]:
+async def provide(
+    folder: Path, *, fsync: bool = False, progress: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[str]:
     """The address of a superuser, as long as the block lasts: `postgresql://…@host:port/postgres`.
 
     `fsync=False` is for tests: what was committed survives a killed server, not a power cut.
@@ -48,7 +50,11 @@ async def provide(folder: Path, *, fsync: bool = False) -> AsyncIterator[str]:
         await _check(given)
         yield given
         return
-    # Containers join here: where an engine answers, a server from an image comes before the local binaries.
+    image = await containers.image(IMAGE, OFFICIAL_IMAGE, progress)
+    if image is not None:
+        async with _contained(image, folder / "postgres.log", fsync=fsync) as url:
+            yield url
+        return
     async with Server(folder / "postgres", fsync=fsync) as server:
         yield server.url
 
@@ -84,10 +90,8 @@ class Server:
     async def start(self) -> None:
         """Start and wait until it answers; make the data directory first if there is none."""
         programs = await self._prepare()
-        settings = {**_SETTINGS, "port": str(self._port)}
-        if not self._fsync:
-            settings |= {"fsync": "off", "full_page_writes": "off"}
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        own = {"listen_addresses": LOOPBACK, "unix_socket_directories": "", "port": str(self._port)}
+        options = _options(fsync=self._fsync, **own)
         # SIGINT ends sessions and shuts down cleanly; SIGQUIT, for the controller's own death, at once.
         self._process = await self._launch(
             "PostgreSQL", [programs / "postgres", "-D", self._data, *options], stop_signal=signal.SIGINT
@@ -145,12 +149,35 @@ class Server:
         )
 
     async def _answers(self) -> bool:
-        try:
-            connection = await asyncpg.connect(self.url)
-        except (OSError, asyncpg.CannotConnectNowError):
-            return False
-        await connection.close()
-        return True
+        return await _answers(self.url)
+
+
+@asynccontextmanager
+async def _contained(image: str, log: Path, *, fsync: bool) -> AsyncIterator[str]:
+    """A server from an image that is used as the official one is; gives its superuser's URL."""
+    port, password = free_port(), secrets.token_hex(16)
+    url = f"postgresql://{_SUPERUSER}:{password}@{LOOPBACK}:{port}/postgres"
+    environment = {"POSTGRES_USER": _SUPERUSER, "POSTGRES_PASSWORD": password}
+    arguments = ["postgres", *_options(fsync=fsync)]
+    server = containers.Contained("PostgreSQL", image, port, _PORT, environment, arguments)
+    async with containers.running(server, log, lambda: _answers(url)):
+        yield url
+
+
+def _options(*, fsync: bool, **more: str) -> list[str]:
+    settings = {**_SETTINGS, **more}
+    if not fsync:
+        settings |= {"fsync": "off", "full_page_writes": "off"}
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+
+async def _answers(url: str) -> bool:
+    try:
+        connection = await asyncpg.connect(url)
+    except (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError):
+        return False
+    await connection.close()
+    return True
 
 
 def _unprivileged_user() -> str:

@@ -46,7 +46,7 @@ async def stack(kind: Kind, *, progress: Callable[[str], None] = program.tell) -
             try:
                 async with asyncio.TaskGroup() as starting:
                     database = starting.create_task(
-                        enter("PostgreSQL 18", postgres.provide(folder, fsync=kind != "test"))
+                        enter("PostgreSQL 18", postgres.provide(folder, fsync=kind != "test", progress=progress))
                     )
                     broker = starting.create_task(
                         enter(f"Apache Kafka {kafka_jars.VERSION}", kafka.provide(folder, progress=progress))
