@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
+from chassis import tracing
 from contracts.message import SPEC_VERSION, Envelope
 
 ATTRIBUTES = ("id", "source", "type", "subject", "time", "sequence", "causationid")
@@ -68,6 +69,11 @@ class Arrival:
         return self.envelope.source, self.envelope.id
 
     @property
+    def traceparent(self) -> str | None:
+        """Name the trace in which its writer wrote it, if there is one."""
+        return self.envelope.traceparent if self.envelope else None
+
+    @property
     def key_digest(self) -> bytes | None:
         """Give the key as it is stored: messages of one key wait for each other, one without a key for nobody."""
         return None if self.key is None else hashlib.sha256(self.key).digest()
@@ -106,12 +112,15 @@ class _Unpacked:
 
 
 def read_envelope(headers: Sequence[tuple[str, bytes]]) -> Envelope:
-    """Read the CloudEvents attributes; raises `Broken` naming the header. Headers of others may hold any bytes."""
+    """Read the CloudEvents attributes; raises `Broken` naming the header. Headers of others may hold any bytes.
+
+    A `traceparent` that is none is passed over: it is no part of the message.
+    """
     raw = dict(headers)
     version = raw.get("ce_specversion")
     if version != SPEC_VERSION.encode():
         raise Broken("ce_specversion is missing" if version is None else "ce_specversion is not 1.0")
-    attributes = {}
+    attributes: dict[str, str | None] = {"traceparent": tracing.read(raw.get("traceparent"))}
     for name in ATTRIBUTES:
         if (value := raw.get(f"ce_{name}")) is not None:
             try:

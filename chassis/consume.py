@@ -18,8 +18,9 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
+from opentelemetry.trace import SpanKind
 
-from chassis import dead_letters, inbox, telemetry
+from chassis import dead_letters, inbox, telemetry, tracing
 from chassis.arrival import Arrival, Broken
 from chassis.continuity import Continuity, ends_of, name
 from chassis.dead_letters import DEATHS, DiedTooOften, Untried, Waits
@@ -133,6 +134,16 @@ class Consumer:
         client = self._subscriber.consumer if self._subscriber else None
         return {p: self._reached.get(self._own(p), 0) for p in (client.assignment() if client else ())}
 
+    def lags(self) -> dict[Partition, int]:
+        """Give how many messages of its partitions are not handled yet, as far as Kafka has told it with those it sent."""
+        client = self._subscriber.consumer if self._subscriber else None
+        ends = {p: client.highwater(p) for p in client.assignment()} if client else {}
+        return {
+            own: max(0, end - self._reached[own])
+            for partition, end in ends.items()
+            if end is not None and (own := self._own(partition)) in self._reached
+        }
+
     async def positions(self) -> dict[TopicPartition, int]:
         """Give where this service, in whatever process, goes on in each partition that it has read."""
         async with self._database.transaction() as conn:
@@ -155,6 +166,11 @@ class Consumer:
 
         Raises `Stuck` when such a client does not close: it may go on holding partitions that nobody reads.
         """
+        with telemetry.LAG.of(self.lane, self.lags):
+            await self._run()
+        log.info("consumer_stopped", group=self.consumer_group)
+
+    async def _run(self) -> None:
         while not self._stopping.is_set():
             broker, self._subscriber = self.broker()
             try:
@@ -166,7 +182,6 @@ class Consumer:
                 await self._rest(backoff(self._failures, longest=TRIES_APART))
             else:
                 await broker.stop()
-        log.info("consumer_stopped", group=self.consumer_group)
 
     async def _read(self, broker: KafkaBroker) -> None:
         """Read until stopped; raises whatever keeps the client from starting or from reading on."""
@@ -209,7 +224,11 @@ class Consumer:
         """Handle or set aside every message, however long it takes; raises `Stopped`."""
         started = time.perf_counter()
         untried = {(a.topic, a.partition) for a in arrivals} & self._untried
-        with self._holding():
+        traces = [arrival.traceparent for arrival in arrivals]
+        with (
+            self._holding(),
+            tracing.batch(f"receive {self.lane}", traces, {"samband.lane": self.lane}, kind=SpanKind.CONSUMER),
+        ):
             await self._handle_at_last(arrivals, untried)
         self._untried -= untried
         self._failures = 0

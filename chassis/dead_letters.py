@@ -253,6 +253,7 @@ class Retries:
             arrival = letter.open(conn)
             if self._handlers.knows(arrival):
                 await self._handlers.call(conn, arrival)
+        self._count(letter, "handled")
         telemetry.CONSUMED.labels(lane=letter.lane, outcome="retried").inc()
         log.info("dead_letter_handled", lane=letter.lane, message_id=letter.message_id, attempts=letter.attempts)
 
@@ -281,6 +282,7 @@ class Retries:
     async def _give_back(self, letter: DeadLetter) -> None:
         async with self._database.transaction() as conn:
             await conn.execute(GIVE_BACK, letter.id, letter.claimed_until)
+        self._count(letter, "outage")
 
     async def _note(self, letter: DeadLetter, error: Exception) -> None:
         reason = describe(error)
@@ -288,6 +290,7 @@ class Retries:
         parked = letter.attempts >= most or isinstance(error, (Refusal, DiedTooOften))
         async with self._database.transaction() as conn:
             noted = await conn.fetchval(NOTE_FAILURE, letter.id, letter.claimed_until, reason, parked)
+        self._count(letter, "parked" if parked else "failed")
         log.warning(
             "dead_letter_failed",
             lane=letter.lane,
@@ -297,6 +300,9 @@ class Retries:
         )
         if parked and noted is not None:
             _alarm(letter.lane, letter.message_id, reason)
+
+    def _count(self, letter: DeadLetter, outcome: str) -> None:
+        telemetry.DEAD_LETTER_TRIES.labels(lane=letter.lane, outcome=outcome).inc()
 
     async def _measure(self) -> None:
         if time.monotonic() - self._measured < MEASURE_SECONDS:

@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
+from chassis import tracing
 from chassis.arrival import Arrival, Broken
 from chassis.postgres import Connection, Identity
 from chassis.sealing import Place
@@ -91,13 +93,18 @@ class Handlers:
         return self._by_type[arrival.envelope.type][1].overtakes
 
     async def call(self, conn: Connection, arrival: Arrival) -> None:
-        """Validate, open what is sealed to this service, and act, in the caller's transaction.
+        """Validate, open what is sealed to this service, and act, in the caller's transaction and the message's trace.
 
         Raises `Broken`, `CannotOpen`, `Hung`, or what the handler raises.
         """
         envelope, identity = arrival.envelope, conn.context.identity
         if envelope is None or identity is None:
             raise Broken(arrival.fault or "no envelope")
+        what = {"messaging.message.id": envelope.id, "messaging.destination.name": arrival.topic}
+        with tracing.resumed(f"process {envelope.type}", envelope.traceparent, what, kind=SpanKind.CONSUMER):
+            await self._act(conn, arrival, envelope, identity)
+
+    async def _act(self, conn: Connection, arrival: Arrival, envelope: Envelope, identity: Identity) -> None:
         _, model, handler = self._by_type[envelope.type]
         message = open_sealed(read(model, arrival), envelope, identity)
         conn.context.cause = envelope.id

@@ -1,13 +1,16 @@
 """Health: whether this process lives, whether it can serve, and what it measures; plain, for machines beside it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 
 import structlog
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest, start_http_server
+
+from chassis.errors import Misconfigured
 
 log = structlog.get_logger()
 
@@ -16,8 +19,10 @@ SECONDS = 2.0
 Check = Callable[[], Awaitable[object]]
 
 
-def router(checks: Mapping[str, Check], *, alive: Callable[[], str | None] = lambda: None) -> APIRouter:
-    """Make the routes `/livez`, `/readyz` and `/metrics`, which nobody needs to sign in for.
+def router(
+    checks: Mapping[str, Check], *, alive: Callable[[], str | None] = lambda: None, shows_metrics: bool = True
+) -> APIRouter:
+    """Make the routes `/livez`, `/readyz` and, unless they have a port of their own, `/metrics`; nobody signs in for them.
 
     `/livez` never looks outside the process (ops-O3): it is 200 unless `alive` says, in a constant text, why not.
     `/readyz` asks every check at once; one that raises or takes longer than two seconds makes it 503, by its name only.
@@ -35,11 +40,27 @@ def router(checks: Mapping[str, Check], *, alive: Callable[[], str | None] = lam
         failed = [name for name, passed in zip(checks, outcomes, strict=True) if not passed]
         return _plain("failed: " + ", ".join(failed), HTTPStatus.SERVICE_UNAVAILABLE) if failed else _plain("ok")
 
-    @routes.get("/metrics")
     async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
+    if shows_metrics:
+        routes.add_api_route("/metrics", metrics)
     return routes
+
+
+@contextmanager
+def showing_metrics(host: str, port: int) -> Iterator[None]:
+    """Answer `/metrics` on a port of its own for the block, from a thread: also while the event loop is held up."""
+    try:
+        server, thread = start_http_server(port, host)
+    except OSError as error:
+        raise Misconfigured(f"cannot listen on {host}:{port} for /metrics: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 async def _passes(name: str, check: Check) -> bool:

@@ -4,6 +4,7 @@ import ipaddress
 import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -13,6 +14,8 @@ from typing import Any
 import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry.trace import Span, SpanKind
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -20,7 +23,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
-from chassis import bodies, problems, telemetry
+from chassis import bodies, problems, telemetry, tracing
 from chassis.errors import Kind, Refusal
 from chassis.problems import Answerer
 from chassis.texts import Language, Texts
@@ -34,6 +37,9 @@ METHODS = READING | {"POST", "PUT", "PATCH", "DELETE"}
 UNMATCHED = "unmatched"
 GONE = 499
 """The status noted when the client left before there was an answer; none is sent."""
+SERVER_FAILED = 500
+NO_OWN_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own would send paths, queries, hosts and exceptions to the endpoint, with all that people put into them."""
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -100,13 +106,15 @@ def create_app(  # noqa: PLR0913 -- a service's choices, each by its name.
     same_site: bool = False,
     default_language: Language = Language.NB,
     quiet: Collection[str] = ("/livez", "/readyz", "/metrics"),
+    trust_traceparent: bool = False,
 ) -> FastAPI:
     """Make a service's app.
 
     `texts` are the service's own catalogues; the chassis' come after them. `largest_body` is in bytes. `origins` are
     those of our own pages (`https://portal.example`); `same_site` also lets pages write that a browser calls same-site
-    (sec-A16). Paths in `quiet` are timed but not logged. A router carries its own prefix, which then stands in the
-    metrics' route.
+    (sec-A16). Paths in `quiet` are timed but neither logged nor traced. With `trust_traceparent` the trace that
+    a caller names goes on here; else ours is a new one, linked to it. A router carries its own prefix, which then stands
+    in the metrics' route.
     """
     admission = _Admission(largest_body, content_types, origins, same_site)
     answerer = Answerer((*texts, Texts(LOCALES)), default_language)
@@ -115,11 +123,12 @@ def create_app(  # noqa: PLR0913 -- a service's choices, each by its name.
         version=version,
         docs_url=None,
         redoc_url=None,
+        telemetry=NO_OWN_TELEMETRY,
         redirect_slashes=False,  # A redirect would be built from the Host header.
         responses={"default": _DOCUMENTED},
         exception_handlers={HTTPException: answerer, RequestValidationError: answerer},
         middleware=[
-            Middleware(_Answering, answerer=answerer, quiet=frozenset(quiet)),
+            Middleware(_Answering, answerer=answerer, quiet=frozenset(quiet), trust_traceparent=trust_traceparent),
             Middleware(_Admitting, admission=admission),
         ],
     )
@@ -137,10 +146,11 @@ _DOCUMENTED: dict[str, Any] = {
 class _Answering:
     """Outermost: names the request, answers what the inside raises, adds the headers, times and logs."""
 
-    def __init__(self, app: ASGIApp, answerer: Answerer, quiet: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, answerer: Answerer, quiet: Collection[str], *, trust_traceparent: bool) -> None:
         self._app = app
         self._answerer = answerer
         self._quiet = quiet
+        self._trust_traceparent = trust_traceparent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -150,11 +160,18 @@ class _Answering:
         scope.setdefault("state", {})["request_id"] = request_id
         exchange = _Exchange(send, {**SECURITY_HEADERS, "X-Request-Id": request_id})
         started = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with self._traced(scope) as span, structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._answer(scope, receive, exchange)
             finally:
-                self._note(scope, exchange.status, time.perf_counter() - started)
+                self._note(scope, exchange.status, time.perf_counter() - started, span)
+
+    def _traced(self, scope: Scope) -> AbstractContextManager[Span]:
+        if scope["path"] in self._quiet:
+            return nullcontext(tracing.NOTHING)
+        theirs = tracing.read(Headers(scope=scope).get("traceparent"))
+        parent, link = (theirs, None) if self._trust_traceparent else (None, theirs)
+        return tracing.resumed(_method(scope), parent, kind=SpanKind.SERVER, links=[link])
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
         try:
@@ -168,10 +185,14 @@ class _Answering:
             response = await self._answerer(Request(scope), error)
             await response(scope, receive, exchange.send)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, span: Span) -> None:
         route = getattr(scope.get("route"), "path", UNMATCHED)
-        method = scope["method"] if scope["method"] in METHODS else "OTHER"
-        telemetry.HTTP_REQUESTS.labels(method=method, route=route, status=str(status)).observe(seconds)
+        method = _method(scope)
+        telemetry.HTTP_REQUESTS.labels(method=method, route=route, status=f"{status // 100}xx").observe(seconds)
+        span.update_name(f"{method} {route}")
+        span.set_attributes({"http.request.method": method, "http.route": route, "http.response.status_code": status})
+        if status >= SERVER_FAILED:
+            tracing.fail(span, str(status))
         if route not in self._quiet:
             log.info("http_answered", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 
@@ -204,6 +225,10 @@ class _Exchange:
             for name, value in self._headers.items():
                 headers.setdefault(name, value)
         await self._send(message)
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in METHODS else "OTHER"
 
 
 def _request_id(headers: Headers) -> str:

@@ -11,6 +11,7 @@ import structlog
 from pydantic import SecretStr
 from structlog.types import EventDict, WrappedLogger
 
+from chassis import tracing
 from chassis.dead_letters import describe
 from contracts.privacy import Sealed
 
@@ -31,6 +32,7 @@ def configure(service: str, role: str, level: str = "INFO") -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _name(service, role),
+        name_trace,
         show_failures,
         redact,
     ]
@@ -90,6 +92,12 @@ def _masked(name: str, value: Any) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_masked("", inner) for inner in value]
     return value
+
+
+def name_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Say in which trace this happened, so that one leads to the other."""
+    event.update(tracing.ids())
+    return event
 
 
 def show_failures(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -12,6 +13,7 @@ log = structlog.get_logger()
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 15.0
+PULSE_SECONDS = 0.5
 
 
 def backoff(failures: int, *, first: float = FIRST_PAUSE, longest: float = LONGEST_PAUSE) -> float:
@@ -81,3 +83,18 @@ class Loop:
                 await self._woken.wait()
         except TimeoutError:
             return
+
+
+def pulse() -> Loop:
+    """Make the loop that measures how late the event loop is: what holds it up holds up heartbeats and answers too."""
+    due: float | None = None
+
+    async def beat() -> int:
+        nonlocal due
+        now = time.monotonic()
+        if due is not None:
+            telemetry.LOOP_LAG.observe(max(0.0, now - due))
+        due = now + PULSE_SECONDS
+        return 0
+
+    return Loop("pulse", beat, every=PULSE_SECONDS)

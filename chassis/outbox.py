@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 from uuid_utils.compat import uuid7
 
-from chassis import telemetry
+from chassis import telemetry, tracing
 from chassis.errors import Kind, Refusal
 from chassis.postgres import Connection
 from chassis.sealing import Keyring, Place
@@ -47,7 +47,14 @@ async def add(conn: Connection, message: Message) -> UUID:
     payload = encode(message, str(message_id), identity.keyring)
     if len(payload) > identity.largest_message:
         raise MessageTooLarge(size=len(payload), limit=identity.largest_message)
-    headers = Headers(message_id, identity.service, message.type, message.key, causationid=conn.context.cause)
+    headers = Headers(
+        message_id,
+        identity.service,
+        message.type,
+        message.key,
+        causationid=conn.context.cause,
+        traceparent=tracing.traceparent(),
+    )
     await conn.execute(
         INSERT_MESSAGE,
         message_id,
@@ -83,6 +90,11 @@ class Owed:
     headers: dict[str, str]
     payload: bytes
     created_at: datetime
+
+    @property
+    def traceparent(self) -> str | None:
+        """Name the trace in which it was written, also when it is sent after a restart, or again from the archive."""
+        return self.headers.get("traceparent")
 
     def kafka_headers(self) -> list[tuple[str, bytes]]:
         """Give all headers as Kafka takes them; a replayed message keeps its first time and sequence."""

@@ -102,6 +102,13 @@ class Database:
         self._pool = pool
         self.bell = bell
         self.identity = identity
+        self.waiting = 0
+        """Transactions that wait for a connection."""
+
+    @property
+    def in_use(self) -> int:
+        """Count the connections on which somebody works."""
+        return self._pool.get_size() - self._pool.get_idle_size()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -122,7 +129,11 @@ class Database:
         for _ in range(self._pool.get_max_size() + 1):
             async with AsyncExitStack() as attempt:
                 started = time.perf_counter()
-                proxy = await attempt.enter_async_context(self._pool.acquire(timeout=ACQUIRE_SECONDS))
+                self.waiting += 1
+                try:
+                    proxy = await attempt.enter_async_context(self._pool.acquire(timeout=ACQUIRE_SECONDS))
+                finally:
+                    self.waiting -= 1
                 telemetry.POOL_WAIT.observe(time.perf_counter() - started)
                 conn = cast("Connection", proxy)
                 conn.context.begin(self.identity)
@@ -151,9 +162,12 @@ async def open_database(url: str, identity: Identity, *, size: int = 10, role: s
     pool = await _connect(url, identity, size, role)
     bell = Bell(url, identity.service)
     ringing = asyncio.create_task(bell.run(), name="bell")
-    telemetry.POOL_IN_USE.labels(service=identity.service).set_function(lambda: pool.get_size() - pool.get_idle_size())
+    database = Database(pool, bell, identity)
+    telemetry.POOL_SIZE.labels(service=identity.service).set(size)
+    telemetry.POOL_IN_USE.labels(service=identity.service).set_function(lambda: database.in_use)
+    telemetry.POOL_WAITING.labels(service=identity.service).set_function(lambda: database.waiting)
     try:
-        yield Database(pool, bell, identity)
+        yield database
     finally:
         ringing.cancel()
         await asyncio.gather(ringing, return_exceptions=True)

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import asyncpg
 import structlog
 from aiokafka.errors import KafkaError
+from opentelemetry.trace import SpanKind
 
-from chassis import outbox, telemetry
+from chassis import outbox, telemetry, tracing
 from chassis.bell import CONNECTION_ERRORS
 from chassis.failpoints import reach
 from chassis.kafka import NoTopic, Outcome, Sender
@@ -127,7 +128,7 @@ class Relay:
             finally:
                 # What was acknowledged but not yet deleted is sent again by the next leader: a duplicate, never a loss.
                 self._acknowledged = []
-                telemetry.RELAY_LEADS.labels(service=self._service).set(0)
+                self._lead_no_more()
         await self._sender.close()
 
     @asynccontextmanager
@@ -149,6 +150,12 @@ class Relay:
             yield conn
         finally:
             await _close(conn)
+
+    def _lead_no_more(self) -> None:
+        """Show nothing of the outbox: what this process saw last is not what is there."""
+        telemetry.RELAY_LEADS.labels(service=self._service).set(0)
+        for gauge in (telemetry.OUTBOX_DEPTH, telemetry.OUTBOX_AGE):
+            gauge.remove_by_labels({"service": self._service})
 
     async def _lead(self, conn: "Connection") -> None:
         if self._stopping:
@@ -231,7 +238,7 @@ class Relay:
         return partitions
 
     async def _send_batch(self, topic: str, partition: int, rows: Sequence[Owed]) -> Outcome:
-        outcome, taken = await self._sender.send(topic, partition, rows)
+        outcome, taken = await self._follow(topic, partition, rows)
         match outcome:
             case Outcome.ACKNOWLEDGED:
                 self._acknowledge(rows[:taken])
@@ -244,6 +251,23 @@ class Relay:
             case Outcome.UNKNOWN:
                 return outcome
         return outcome
+
+    async def _follow(self, topic: str, partition: int, rows: Sequence[Owed]) -> tuple[Outcome, int]:
+        """Send, and note how long it took, also in the trace of each message."""
+        where: dict[str, str | int] = {
+            "messaging.destination.name": topic,
+            "messaging.destination.partition.id": str(partition),
+        }
+        began = time.time_ns()
+        with tracing.batch(f"send {topic}", [row.traceparent for row in rows], where, kind=SpanKind.PRODUCER):
+            outcome, taken = await self._sender.send(topic, partition, rows)
+            error = None if outcome is Outcome.ACKNOWLEDGED else outcome.value
+            for row in rows[:taken]:
+                if tracing.is_sampled(row.traceparent):
+                    what = {**where, "messaging.message.id": str(row.message_id)}
+                    tracing.note(f"send {topic}", row.traceparent, began, what, error=error)
+        telemetry.RELAY_SEND.labels(outcome=outcome.value).observe((time.time_ns() - began) / 1e9)
+        return outcome, taken
 
     async def _send_alone(self, suspects: Sequence[Owed]) -> None:
         """Send rows of a refused batch one at a time until Kafka refuses one: its key is held, nobody else's."""
@@ -266,7 +290,8 @@ class Relay:
         failed = [outcome for outcome in outcomes if outcome is not Outcome.ACKNOWLEDGED]
         for outcome in failed:
             telemetry.RELAY_FAILURES.labels(outcome=outcome.value).inc()
-        telemetry.OUTBOX_HELD.labels(service=self._service).set(len(self._holds))
+        for what, held in (("key", self._holds.keys), ("topic", self._holds.topics)):
+            telemetry.OUTBOX_HELD.labels(service=self._service, what=what).set(len(held))
         if not failed:
             self._failures = 0
             return

@@ -6,28 +6,30 @@ hand, then the loops, then the relay sends what these wrote, then the pool.
 """
 
 import asyncio
+import platform
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import structlog
 from fastapi import APIRouter, FastAPI
 
-from chassis import dead_letters, health, http, janitor, migrate
+from chassis import dead_letters, health, http, janitor, migrate, telemetry
 from chassis.consume import Consumer
 from chassis.errors import Misconfigured
 from chassis.handlers import Handlers, Lane
 from chassis.kafka import Sender
-from chassis.loop import Loop, backoff
+from chassis.loop import Loop, backoff, pulse
 from chassis.outbox import BELL as OUTBOX_BELL
 from chassis.parts import NotReady, Part, Parts
 from chassis.postgres import Database, Identity, is_outage, open_database
 from chassis.relay import Relay
 from chassis.sealing import Keyring
 from chassis.server import Server, listen, not_yet
-from chassis.settings import ServiceSettings
+from chassis.settings import ServiceSettings, TracingSettings, read
 from chassis.texts import Texts
 from chassis.watchdog import Watchdog
 
@@ -65,7 +67,8 @@ async def serve(service: Service[S], settings: S, *, api: bool, worker: bool, le
     """Run the roles until SIGTERM or SIGINT, or until a part fails; `leaving` as `Parts` has it.
 
     Gives the exit code: 0, 1 after a failure, or `EX_SOFTWARE` after it was stuck. Raises `Misconfigured` for a schema
-    that lacks a migration, a key set that cannot be read, a port that is taken, or a worker without Kafka's address.
+    that lacks a migration, a key set that cannot be read, a port that is taken, an endpoint for spans that is none, or a
+    worker without Kafka's address.
     """
     if worker and not settings.kafka:
         raise Misconfigured(f"{service.name} worker cannot start: SAMBAND_KAFKA is missing")
@@ -73,20 +76,37 @@ async def serve(service: Service[S], settings: S, *, api: bool, worker: bool, le
     identity = Identity(service.name, keyring, settings.largest_message)
     role = "all" if api and worker else "api" if api else "worker"
     listening = listen(settings.http_host, settings.http_port)
-    async with Parts(leaving=leaving) as parts:
-        routers = [health.router({"postgres": _not_open}, alive=parts.why_not_alive), not_yet()]
-        server = Server(listening, _app(service, settings, routers), drain_seconds=settings.drain_seconds if api else 0)
-        parts.start([Part("http", "http", server.run, server.stop)])
-        database = await parts.unless_stopping(_open(parts.resources, service, settings, identity, role))
-        if database is not None:
-            runtime = Runtime(settings, database)
-            parts.start(list(worker_parts(service, runtime)) if worker else [])
-            checks = {"postgres": database.ping, "parts": parts.require_ready}
-            routers = [*(service.routers(runtime) if api else ()), health.router(checks, alive=parts.why_not_alive)]
-            server.app = _app(service, settings, routers)
-            log.info("service_started", port=listening.getsockname()[1])
-            await parts.stopping.wait()
+    with _observed(service, settings):
+        async with Parts(leaving=leaving) as parts:
+            router = partial(health.router, alive=parts.why_not_alive, shows_metrics=settings.metrics_port is None)
+            app = _app(service, settings, [router({"postgres": _not_open}), not_yet()])
+            server = Server(listening, app, drain_seconds=settings.drain_seconds if api else 0)
+            beat = pulse()
+            parts.start([Part("http", "http", server.run, server.stop), Part("loops", "pulse", beat.run, beat.stop)])
+            database = await parts.unless_stopping(_open(parts.resources, service, settings, identity, role))
+            if database is not None:
+                runtime = Runtime(settings, database)
+                parts.start(list(worker_parts(service, runtime)) if worker else [])
+                checks = {"postgres": database.ping, "parts": parts.require_ready}
+                server.app = _app(service, settings, [*(service.routers(runtime) if api else ()), router(checks)])
+                log.info("service_started", port=listening.getsockname()[1])
+                await parts.stopping.wait()
     return parts.exit_code
+
+
+@contextmanager
+def _observed(service: Service[S], settings: S) -> Iterator[None]:
+    """Show what this process measures, and send its spans where the environment names an endpoint, for the block."""
+    spans = read(TracingSettings, service.name)
+    telemetry.BUILD.info({"service": service.name, "version": service.version, "python": platform.python_version()})
+    with ExitStack() as stack:
+        if settings.metrics_port is not None:
+            stack.enter_context(health.showing_metrics(settings.http_host, settings.metrics_port))
+        if spans.wanted:
+            from chassis.exporting import exporting  # noqa: PLC0415 -- the SDK takes memory: only where spans are sent.
+
+            stack.enter_context(exporting(service.name, service.version, spans))
+        yield
 
 
 async def _not_open() -> None:
@@ -100,6 +120,7 @@ def _app(service: Service[S], settings: S, routers: Sequence[APIRouter]) -> Fast
         routers=routers,
         texts=[Texts(locales)] if (locales := service.folder / "locales").is_dir() else [],
         origins=settings.origins,
+        trust_traceparent=settings.trust_traceparent,
     )
 
 

@@ -1,9 +1,9 @@
 """Settings: what a service reads from its environment, checked once, frozen; every default is safe."""
 
 from pathlib import Path
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, HttpUrl, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from chassis.errors import Misconfigured
@@ -47,6 +47,12 @@ class ServiceSettings(BaseSettings):
     largest_message: Annotated[int, Field(ge=1_000, le=10_000_000, description="bytes of one message's value")] = (
         900_000
     )
+    metrics_port: Annotated[
+        int | None, Field(ge=0, le=65535, description="a port of its own for /metrics; without it, beside the routes")
+    ] = None
+    trust_traceparent: Annotated[
+        bool, Field(description="go on in the trace that a caller names; only where callers are our own")
+    ] = False
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     origins: Annotated[tuple[str, ...], NoDecode, Field(description="origins of the pages, comma-separated")] = ()
 
@@ -68,7 +74,41 @@ class ServiceSettings(BaseSettings):
         return read(cls, service)
 
 
-S = TypeVar("S", bound=ServiceSettings)
+class TracingSettings(BaseSettings):
+    """Which spans go where, in OpenTelemetry's own variables, which begin with `OTEL_`; its SDK reads the others itself."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OTEL_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    sdk_disabled: bool = False
+    traces_exporter: Annotated[Literal["otlp", "none"], Field(description="otlp or none")] = "otlp"
+    exporter_otlp_endpoint: HttpUrl | None = None
+    exporter_otlp_traces_endpoint: HttpUrl | None = None
+    exporter_otlp_protocol: Annotated[Literal["http/protobuf"], Field(description="http/protobuf alone")] = (
+        "http/protobuf"
+    )
+    exporter_otlp_traces_protocol: Annotated[
+        Literal["http/protobuf"] | None, Field(description="http/protobuf alone")
+    ] = None
+    traces_sampler: Literal[
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ] = "parentbased_traceidratio"
+    traces_sampler_arg: Annotated[float, Field(ge=0, le=1, description="the share of traces that are recorded")] = 0.1
+
+    @property
+    def wanted(self) -> bool:
+        """Tell whether spans go anywhere."""
+        endpoint = self.exporter_otlp_traces_endpoint or self.exporter_otlp_endpoint
+        return endpoint is not None and not self.sdk_disabled and self.traces_exporter == "otlp"
+
+
+S = TypeVar("S", bound=BaseSettings)
 
 
 def read(settings: type[S], service: str) -> S:
@@ -81,5 +121,7 @@ def read(settings: type[S], service: str) -> S:
             name = str(fault["loc"][0])
             about = settings.model_fields[name].description
             what = "is missing" if fault["type"] == "missing" else fault["msg"]
-            lines.append(f"  {PREFIX}{name.upper()}: {what}" + (f" ({about})" if about else ""))
+            lines.append(
+                f"  {settings.model_config['env_prefix']}{name.upper()}: {what}" + (f" ({about})" if about else "")
+            )
         raise Misconfigured(f"{service} cannot start, its environment is not right:\n" + "\n".join(lines)) from None

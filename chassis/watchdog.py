@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import for_code
 
-from chassis import standing
+from chassis import standing, telemetry
 from chassis.parts import Stuck
 
 log = structlog.get_logger()
@@ -83,6 +83,13 @@ class Watchdog:
                 continue
 
     async def look(self, lane: Lane) -> None:
+        """Look once, and show how often in a row more was there to read."""
+        try:
+            await self._look(lane)
+        finally:
+            telemetry.UNREAD_LOOKS.labels(group=lane.consumer.consumer_group).set(max(lane.looks.values(), default=0))
+
+    async def _look(self, lane: Lane) -> None:
         """Look once; what cannot be seen, because Kafka or Postgres does not answer, begins the count anew."""
         own = lane.consumer.reached()
         if lane.consumer.in_hand or (own and not _unmoved(lane.reached, own)):
@@ -103,6 +110,7 @@ class Watchdog:
         if stuck is not None:
             place = {"topic": stuck.topic, "partition": stuck.partition}
             log.critical("lane_stuck", group=lane.consumer.consumer_group, tasks=standing.tasks(), **place)
+            telemetry.STUCK.labels(group=lane.consumer.consumer_group).inc()
             raise Stuck("a partition is not read although it could be")
 
     async def _reached(self, consumer: Watched) -> Offsets:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from chassis import outbox
+from chassis import outbox, tracing
 from chassis.failpoints import reach
 from chassis.postgres import Connection
 from contracts.auth import OtpRequested, Purpose
@@ -70,6 +70,7 @@ async def ask(  # noqa: PLR0913 -- who asks, from where, and with what it is mad
         source_limit=limits.of_source(source),
         reference=chance.reference(),
         minutes=limits.code_minutes,
+        traceparent=tracing.traceparent(),
     )
     conn.context.rings.add(ASKED_BELL)
     reach("codes.asked")
@@ -84,18 +85,23 @@ async def issue_next(conn: Connection, *, limits: Limits, keys: Keys, chance: Ch
     wanted = await store.claim_ask(conn)
     if wanted is None:
         return False
+    with tracing.resumed("issue login code", wanted.traceparent, {"samband.challenge_id": str(wanted.id)}):
+        await _issue(conn, wanted, limits=limits, keys=keys, chance=chance)
+    return True
+
+
+async def _issue(conn: Connection, wanted: store.Ask, *, limits: Limits, keys: Keys, chance: Chance) -> None:
     account = await store.lock_account_by_address(conn, wanted.address)
     why_not = await _why_not(conn, wanted, account, limits)
     if why_not is not None or account is None:
         await store.settle_ask(conn, wanted.id, None, None)
         log.info("login_code_not_issued", challenge_id=str(wanted.id), reason=why_not)
-        return True
+        return
     code = chance.code()
     await store.settle_ask(conn, wanted.id, account.id, _digest(keys, wanted.id, code))
     await outbox.add(conn, _requested(wanted, account, code))
     reach("codes.issued")
     log.info("login_code_issued", challenge_id=str(wanted.id), account_id=str(account.id))
-    return True
 
 
 async def _why_not(conn: Connection, wanted: store.Ask, account: store.Account | None, limits: Limits) -> str | None:

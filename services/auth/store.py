@@ -41,6 +41,7 @@ class Ask:
     expires_at: datetime
     asked_at: datetime
     alive: bool
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,9 @@ async def lock_account_by_address(conn: Connection, address: Address) -> Account
 
 
 INSERT_CHALLENGE = """
-insert into challenges (address, address_digest, browser_digest, source_digest, source_limit, reference, expires_at, settled_at)
-values ($1, $2, $3, $4, $5, $6, now() + make_interval(mins => $7), (
+insert into challenges (address, address_digest, browser_digest, source_digest, source_limit, reference, expires_at, traceparent,
+    settled_at)
+values ($1, $2, $3, $4, $5, $6, now() + make_interval(mins => $7), $8, (
     select case when count(*) >= $5::integer then now() end from (
         select from challenges where source_digest = $4 and asked_at > now() - interval '1 hour' limit $5::integer) as asked))
 returning id, address, reference, asked_at, expires_at"""
@@ -100,10 +102,19 @@ async def insert_challenge(  # noqa: PLR0913 -- one argument a column.
     source_limit: int,
     reference: str,
     minutes: int,
+    traceparent: str | None,
 ) -> Challenge:
     """Note an ask; one beyond its source's limit is settled at once, without a code, so that a flood keeps nobody waiting."""
     row = await conn.fetchrow(
-        INSERT_CHALLENGE, address, address_digest, browser_digest, source_digest, source_limit, reference, minutes
+        INSERT_CHALLENGE,
+        address,
+        address_digest,
+        browser_digest,
+        source_digest,
+        source_limit,
+        reference,
+        minutes,
+        traceparent,
     )
     assert row is not None  # noqa: S101 -- an insert without a conflict clause gives its row.
     return Challenge(*row)
@@ -121,7 +132,7 @@ async def find_live_challenges(conn: Connection, browser_digest: bytes) -> list[
 
 CLAIM_ASK = """
 select id, address, reference, browser_digest, source_digest, source_limit, expires_at, asked_at,
-    expires_at > now() and used_at is null as alive
+    expires_at > now() and used_at is null as alive, traceparent
 from challenges where settled_at is null order by asked_at for update skip locked limit 1"""
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from uuid import UUID
 
 import structlog
+from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Histogram
 
-from chassis import outbox
+from chassis import outbox, tracing
 from chassis.failpoints import reach
 from chassis.loop import Loop, backoff
 from chassis.postgres import Database, is_outage
@@ -64,7 +65,9 @@ class Courier:
             mails = await store.claim_mails(conn, limit=1, seconds=lease)
         for mail in mails:
             reach("courier.claimed")
-            await self._deal_with(mail)
+            what: tracing.Attributes = {"samband.mail_id": str(mail.id), "samband.attempt": mail.attempts}
+            with tracing.resumed("send mail", mail.traceparent, what, kind=SpanKind.CLIENT):
+                await self._deal_with(mail)
         return len(mails) if self._outages == 0 else 0
 
     async def _deal_with(self, mail: Mail) -> None:
@@ -80,6 +83,7 @@ class Courier:
         answer = await self._mailer.hand_over(self._settings.code_sender, address, text, lambda: self._still_ours(mail))
         reach("courier.sent")
         ANSWERS.labels(verdict=answer.verdict.value).inc()
+        tracing.tell("samband.mail_verdict", answer.verdict.value)
         self._outages = self._outages + 1 if answer.verdict is Verdict.OUTAGE else 0
         await self._settle_surely(mail, answer)
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import structlog
 
+from chassis import tracing
 from chassis.arrival import Broken
 from chassis.postgres import Connection
 from chassis.sealing import Keyring, Place
@@ -39,6 +40,7 @@ async def owe(conn: Connection, requested: OtpRequested, envelope: Envelope) -> 
         sealed_code=requested.code.token,
         urgent=True,
         expires_at=requested.expires_at,
+        traceparent=tracing.traceparent(),
     )
     log.info("login_code_mail_owed", account_id=str(requested.account_id))
 

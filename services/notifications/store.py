@@ -30,6 +30,7 @@ class Mail:
     address: str | None
     language: Language | None
     active: bool | None
+    traceparent: str | None
     expired: bool
 
 
@@ -50,8 +51,8 @@ async def replace_contact(  # noqa: PLR0913 -- one argument a column.
 
 INSERT_MAIL = """
 insert into mails (source, message_id, message_type, kind, account_id, account_epoch, account_version, details, sealed_code,
-    urgent, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"""
+    urgent, expires_at, traceparent)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"""
 
 
 async def insert_mail(  # noqa: PLR0913 -- one argument a column.
@@ -68,6 +69,7 @@ async def insert_mail(  # noqa: PLR0913 -- one argument a column.
     sealed_code: str | None,
     urgent: bool,
     expires_at: datetime,
+    traceparent: str | None,
 ) -> None:
     await conn.execute(
         INSERT_MAIL,
@@ -82,6 +84,7 @@ async def insert_mail(  # noqa: PLR0913 -- one argument a column.
         sealed_code,
         urgent,
         expires_at,
+        traceparent,
     )
 
 
@@ -99,7 +102,7 @@ claimed as (
     from due where m.id = due.id returning m.*
 )
 select m.id, m.claim, m.source, m.message_id, m.message_type, m.kind, m.account_id, m.details, m.sealed_code, m.attempts,
-    m.owed_at, m.expires_at, c.address, c.language, c.active, m.expires_at <= now() as expired
+    m.owed_at, m.expires_at, c.address, c.language, c.active, m.traceparent, m.expires_at <= now() as expired
 from claimed m left join contacts c
     on c.account_id = m.account_id and (c.epoch, c.version) >= (m.account_epoch, m.account_version)
 order by m.urgent desc, m.due_at"""

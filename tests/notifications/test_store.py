@@ -41,6 +41,7 @@ async def owe(conn: Connection, account_id: UUID, message_id: str, *, urgent: bo
         sealed_code="sealed",
         urgent=urgent,
         expires_at=datetime.now(UTC) + timedelta(hours=1),
+        traceparent=None,
     )
 
 
