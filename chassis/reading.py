@@ -36,6 +36,10 @@ PATIENCE_MS = 200
 second, and sleeps as long after each: half of an idle process's time, and a delay for who comes in the middle."""
 
 
+class FetchingEnded(Exception):
+    """The client's task that fetches has ended without an error; nothing would ever be read again."""
+
+
 class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types.
     """Awaits `unreadable` with the place of each record that cannot be decoded, before anything behind it is read.
 
@@ -73,7 +77,15 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
             taken: Taken = await super().getmany(*partitions, **limits)
         except UnicodeDecodeError:
             return await self._one_past_unreadable()
+        if not taken and self._fetching_ended:
+            self._fetcher.error_future.result()
+            raise FetchingEnded
         return taken
+
+    @property
+    def _fetching_ended(self) -> bool:
+        """Tell whether the task that fetches has ended; the client itself does not look, and would wait for it for ever."""
+        return self._fetcher is not None and bool(self._fetcher.error_future.done())
 
     async def commit(self, offsets: Mapping[TopicPartition, int] | None = None) -> None:
         """Note that all that was delivered (or what `offsets` say) is handled; Kafka hears of it within about a second."""
@@ -83,7 +95,13 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
     async def stop(self) -> None:
         """Tell Kafka the last, as far as it listens, and leave."""
         await self._tell()
-        await super().stop()
+        ended = self._fetching_ended
+        try:
+            await super().stop()
+        except KafkaError:
+            if not ended:
+                raise
+            await self._client.close()  # The task that fetched has said its error once more, before this was reached.
 
     async def _tell_when_due(self) -> None:
         if time.monotonic() >= self._tell_at:

@@ -1,10 +1,11 @@
 """A Kafka client that fails is replaced: it would lose what it had taken, or fail for ever, and say nothing."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import CorruptRecordException, KafkaError
 
@@ -39,6 +40,27 @@ async def test_a_coordinator_s_strange_answer_does_not_end_the_reading(
             await expect_effects(owner, thing, 1)
     (line,) = [line for line in lines if line["event"] == "consumer_failed"]
     assert isinstance(line["exc_info"], KafkaError)
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), asyncio.CancelledError()])
+async def test_a_fetching_task_that_ended_does_not_end_the_reading(
+    error: BaseException, database: Database, bus: Bus, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody watches the client's task that fetches: polls go on, and find nothing."""
+    fetch, fetched = Fetcher._proc_fetch_request, 0
+
+    async def fails_once(self: Any, *request: Any) -> Any:
+        nonlocal fetched
+        fetched += 1
+        if fetched == 1:
+            raise error
+        return await fetch(self, *request)
+
+    monkeypatch.setattr(Fetcher, "_proc_fetch_request", fails_once)
+    thing = uuid4()
+    async with consuming(database, bus, handlers()):
+        await send(bus, ThingHappened(thing_id=thing, n=1))
+        await expect_effects(owner, thing, 1)
 
 
 @pytest.mark.parametrize("error", [CorruptRecordException("x"), AssertionError()])
