@@ -13,7 +13,7 @@ import asyncpg
 import uvloop
 
 from chassis import logging, postgres, service, settings
-from chassis.commands import dead_letters, migrate, outbox
+from chassis.commands import dead_letters, migrate, outbox, restores
 from chassis.commands.command import EX_CONFIG, EX_REFUSED, EX_UNAVAILABLE, Bare, Command, Unavailable, say
 from chassis.errors import Misconfigured, Refusal
 from chassis.sealing import Keyring
@@ -23,7 +23,6 @@ S = TypeVar("S", bound=settings.ServiceSettings)
 
 CONNECT_SECONDS = 10.0
 """How long a command waits for Postgres; a role waits for ever."""
-COMMANDS: tuple[Command | Bare, ...] = (*migrate.COMMANDS, *outbox.COMMANDS, *dead_letters.COMMANDS)
 GROUPS = {
     "outbox": "what is owed to Kafka, and what was sent",
     "dead-letters": "messages that were set aside",
@@ -33,6 +32,11 @@ EPILOG = """\
 Results are JSON on standard output, one object a line; words for people are on standard error.
 Exit codes: 0 done; 1 refused, not found, or something is wrong; 2 used wrongly; 69 Postgres or Kafka does not answer;
 78 not configured rightly. docs/operations.md tells when to use which command."""
+
+
+def common(of: Service[S]) -> Sequence[Command | Bare]:
+    """Give the commands that every service has."""
+    return (*migrate.COMMANDS, *outbox.COMMANDS, *dead_letters.COMMANDS, *restores.commands(of))
 
 
 def main(of: Service[S], commands: Sequence[Command | Bare] = ()) -> int:
@@ -69,7 +73,7 @@ def parser(of: Service[S], commands: Sequence[Command | Bare] = ()) -> argparse.
     ):
         actions.add_parser(role, help=text, description=text)
     groups: dict[str, Any] = {}
-    for command in (*COMMANDS, *commands):
+    for command in (*common(of), *commands):
         group, _, name = command.name.partition(" ")
         if name and group not in groups:
             about = GROUPS.get(group, group)

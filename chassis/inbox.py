@@ -104,6 +104,15 @@ async def end_trials(conn: Connection, lane: str, topic: str, partition: int, of
     await conn.execute(DELETE_TRIALS, lane, topic, partition, offset)
 
 
+INSERT_HANDLED = """
+insert into inbox (source, message_id) values ($1, $2) on conflict on constraint inbox_pk do nothing"""
+
+
+async def note(conn: Connection, source: str, message_id: str) -> bool:
+    """Note a message as handled without its effect, which is there already; False when it was noted before."""
+    return await conn.execute(INSERT_HANDLED, source, message_id) == "INSERT 0 1"
+
+
 PRUNE = """
 delete from inbox where ctid in (
     select ctid from inbox where handled_at < now() - make_interval(days => $1) limit $2)"""

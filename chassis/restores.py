@@ -59,3 +59,15 @@ async def raise_sequence(owner_url: str, schema: str) -> int:
         return int(await conn.fetchval(RAISE_SEQUENCE))
     finally:
         await conn.close()
+
+
+SELECT_RUNNING = """
+select application_name from pg_stat_activity
+where datname = current_database() and usename = current_user and pid <> pg_backend_pid()
+  and application_name like 'samband %' and application_name not like '% command'
+group by application_name order by application_name"""
+
+
+async def running(conn: Connection) -> list[str]:
+    """Give the names of this service's roles that hold a connection; commands do not count."""
+    return [row[0] for row in await conn.fetch(SELECT_RUNNING)]

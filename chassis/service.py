@@ -31,6 +31,7 @@ from chassis.sealing import Keyring
 from chassis.server import Server, listen, not_yet
 from chassis.settings import ServiceSettings, TracingSettings, read
 from chassis.texts import Texts
+from chassis.upkeep import Upkeep
 from chassis.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -56,6 +57,7 @@ class Service(Generic[S]):
     routers: Callable[[Runtime[S]], Sequence[APIRouter]] = lambda _: ()
     handlers: Handlers = field(default_factory=Handlers)
     loops: Callable[[Runtime[S]], Sequence[Loop]] = lambda _: ()
+    upkeep: Upkeep = field(default_factory=Upkeep)
     version: str = "0.1.0"
 
     @property

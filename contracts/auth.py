@@ -19,6 +19,7 @@ class Purpose(StrEnum):
 class AccountChanged(Message, topic=ACCOUNTS, key="account_id", overtakes=True):
     """An account's whole state; a reader keeps the highest (epoch, version) it has seen.
 
+    The epoch is raised when the owner's database was restored: its truth then wins over what was told in the lost time.
     `language` is `nb`, `nn` or `en`.
     """
 
@@ -28,6 +29,17 @@ class AccountChanged(Message, topic=ACCOUNTS, key="account_id", overtakes=True):
     active: Annotated[bool, Privacy.OPEN]
     address: Annotated[Sealed[Notifications], Privacy.PERSONAL]
     language: Annotated[Sealed[Notifications], Privacy.PERSONAL]
+
+
+class AccountErased(Message, topic=ACCOUNTS, key="account_id", overtakes=True):
+    """An account is no more; a reader forgets its person and keeps the version, so that nothing older brings them back.
+
+    Compared like the version of `AccountChanged`: a newer state, told after the owner was restored, does bring it back.
+    """
+
+    account_id: Id
+    epoch: Annotated[int, Field(ge=1), Privacy.OPEN]
+    version: Annotated[int, Field(ge=1), Privacy.OPEN]
 
 
 class OtpRequested(Message, topic=CODES, key="challenge_id"):

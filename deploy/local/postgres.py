@@ -106,6 +106,25 @@ class Server:
         if self._process is not None:
             await self._process.stop()
 
+    async def back_up(self, target: Path) -> None:
+        """Copy the data while it works (pg_basebackup): what was committed when this returns, and began, is in it or not."""
+        programs = await self._prepare()
+        self._make_private(target)
+        options = [
+            f"--pgdata={target}",
+            f"--dbname={self.url}",
+            "--wal-method=stream",
+            "--checkpoint=fast",
+            "--no-sync",
+        ]
+        await processes.finish(await self._launch("pg_basebackup", [programs / "pg_basebackup", *options]), within=60)
+
+    async def restore(self, source: Path) -> None:
+        """Put a copy made by `back_up` in the place of the data, and start on it; the server has ended."""
+        shutil.rmtree(self._data)
+        shutil.move(source, self._data)
+        await self.start()
+
     @property
     def _data(self) -> Path:
         return self._folder / "data"
@@ -124,14 +143,18 @@ class Server:
         password = self._folder / "password"
         password.touch(mode=0o600)
         password.write_text(self._password)
-        self._data.mkdir(mode=0o700)
+        self._make_private(self._data)
         if self._user:
             shutil.chown(password, self._user)
-            shutil.chown(self._data, self._user)
         options = [f"--pgdata={self._data}", f"--username={_SUPERUSER}", f"--pwfile={password}", "--no-sync"]
         options += ["--encoding=UTF8", "--locale=C.UTF-8", "--auth=scram-sha-256", "--set=scram_iterations=1"]
         await processes.finish(await self._launch("initdb", [programs / "initdb", *options]), within=60)
         password.unlink()
+
+    def _make_private(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700)
+        if self._user:
+            shutil.chown(folder, self._user)
 
     async def _launch(
         self, name: str, command: Sequence[str | Path], *, stop_signal: signal.Signals = signal.SIGTERM

@@ -12,6 +12,7 @@ from chassis.service import Runtime, Service
 from services.auth import api, commands, workers
 from services.auth.keys import Keys, Secrets
 from services.auth.login_codes import Limits
+from services.auth.restore import UPKEEP
 from services.auth.settings import AuthSettings
 
 
@@ -40,7 +41,7 @@ def loops(runtime: Runtime[AuthSettings]) -> Sequence[Loop]:
     return workers.loops(runtime.database, keys=Keys(settings.code_key), chance=Secrets(), limits=limits(settings))
 
 
-SERVICE = Service("auth", AuthSettings, Path(__file__).parent, routers=routers, loops=loops)
+SERVICE = Service("auth", AuthSettings, Path(__file__).parent, routers=routers, loops=loops, upkeep=UPKEEP)
 
 if __name__ == "__main__":
     sys.exit(cli.main(SERVICE, commands.COMMANDS))

@@ -1,17 +1,19 @@
 """Accounts: who may log in; every change is told with the whole state."""
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import structlog
 
 from chassis import outbox
 from chassis.postgres import Connection
-from contracts.auth import AccountChanged
+from contracts.auth import AccountChanged, AccountErased
 from contracts.privacy import Sealed
 from services.auth import store
 from services.auth.addresses import Address
-from services.auth.errors import AddressTaken
-from services.auth.store import Account
+from services.auth.errors import AddressTaken, NoSuchAccount
+from services.auth.store import Account, ErasedAccount
 
 log = structlog.get_logger()
 
@@ -21,12 +23,52 @@ async def add(conn: Connection, address: Address, language: str) -> Account:
     account = await store.insert_account(conn, address, language)
     if account is None:
         raise AddressTaken
-    await outbox.add(conn, _changed(account))
+    await outbox.add(conn, state_of(account))
     log.info("account_added", account_id=str(account.id))
     return account
 
 
-def _changed(account: Account) -> AccountChanged:
+async def erase(conn: Connection, account_id: UUID) -> None:
+    """Erase an account and tell of it; raises `NoSuchAccount`."""
+    erased = await store.delete_account(conn, account_id)
+    if erased is None:
+        raise NoSuchAccount
+    await outbox.add(conn, tombstone_of(erased))
+    log.info("account_erased", account_id=str(account_id))
+
+
+async def disown(conn: Connection, account_id: UUID) -> bool:
+    """Tell readers to forget an account that a restored database does not have; False when it has it, or has told so."""
+    erased = await store.insert_erased_account(conn, account_id)
+    if erased is None:
+        return False
+    await outbox.add(conn, tombstone_of(erased))
+    log.info("account_disowned", account_id=str(account_id))
+    return True
+
+
+async def republish(conn: Connection, after: str | None, limit: int) -> Sequence[str]:
+    """Tell the state of the accounts behind an id again; gives the ids told of, in order."""
+    page = await store.lock_accounts(conn, after=_id(after), limit=limit)
+    for account in page:
+        await outbox.add(conn, state_of(account))
+    return [str(account.id) for account in page]
+
+
+async def republish_erased(conn: Connection, after: str | None, limit: int) -> Sequence[str]:
+    """Tell of erased accounts again; gives the ids told of, in order."""
+    page = await store.find_erased_accounts(conn, after=_id(after), limit=limit)
+    for erased in page:
+        await outbox.add(conn, tombstone_of(erased))
+    return [str(erased.id) for erased in page]
+
+
+def _id(text: str | None) -> UUID | None:
+    return None if text is None else UUID(text)
+
+
+def state_of(account: Account) -> AccountChanged:
+    """Say an account's whole state."""
     address: Sealed[Any] = Sealed(account.address)
     language: Sealed[Any] = Sealed(account.language)
     return AccountChanged(
@@ -37,3 +79,8 @@ def _changed(account: Account) -> AccountChanged:
         address=address,
         language=language,
     )
+
+
+def tombstone_of(erased: ErasedAccount) -> AccountErased:
+    """Say that an account is no more."""
+    return AccountErased(account_id=erased.id, epoch=erased.epoch, version=erased.version)

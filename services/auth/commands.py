@@ -3,8 +3,9 @@
 import argparse
 import sys
 from collections.abc import Iterable
+from uuid import UUID
 
-from chassis.commands.command import Command, output
+from chassis.commands.command import Command, count, output
 from chassis.errors import Refusal
 from chassis.service import Runtime
 from chassis.texts import Language
@@ -48,14 +49,16 @@ async def show(runtime: Runtime[AuthSettings], given: argparse.Namespace) -> int
     return 0
 
 
+async def erase(runtime: Runtime[AuthSettings], given: argparse.Namespace) -> int:
+    """Erase one account; raises `NoSuchAccount`."""
+    async with runtime.database.transaction() as conn:
+        await accounts.erase(conn, given.id)
+    output({"erased": str(given.id)})
+    return 0
+
+
 def _typed(addresses: list[str]) -> Iterable[str]:
     return (line.strip() for line in sys.stdin if line.strip()) if addresses == ["-"] else addresses
-
-
-def _count(text: str) -> int:
-    if (count := int(text)) < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return count
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,10 +70,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--after", default="", help="begin behind this address")
-    parser.add_argument("--limit", type=_count, default=100, help="default 100")
+    parser.add_argument("--limit", type=count, default=100, help="default 100")
+
+
+def _id_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", type=UUID, help="as `accounts list` shows it")
 
 
 COMMANDS = (
     Command("accounts add", "add people who may log in", _add_arguments, add),
     Command("accounts list", "list who may log in", _list_arguments, show),
+    Command("accounts erase", "erase a person's account, and tell all who keep a copy", _id_arguments, erase),
 )

@@ -36,6 +36,12 @@ class AddressTaken(Refusal):
     kind = Kind.CONFLICT
 
 
+class NoSuchAccount(Refusal):
+    """No user has this id."""
+
+    kind = Kind.MISSING
+
+
 class WrongAddress(Refusal):
     """This is not an e-mail address.
 

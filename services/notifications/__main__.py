@@ -12,6 +12,7 @@ from services.notifications import workers
 from services.notifications.consumers import HANDLERS
 from services.notifications.courier import Courier
 from services.notifications.rendering import Renderer
+from services.notifications.restore import UPKEEP
 from services.notifications.settings import NotificationsSettings
 from services.notifications.smtp import Mailer
 
@@ -24,7 +25,7 @@ def loops(runtime: Runtime[NotificationsSettings]) -> Sequence[Loop]:
     return [*courier.loops(), workers.pruning(runtime.database, runtime.settings)]
 
 
-SERVICE = Service("notifications", NotificationsSettings, FOLDER, handlers=HANDLERS, loops=loops)
+SERVICE = Service("notifications", NotificationsSettings, FOLDER, handlers=HANDLERS, loops=loops, upkeep=UPKEEP)
 
 if __name__ == "__main__":
     sys.exit(cli.main(SERVICE))

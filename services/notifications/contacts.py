@@ -4,7 +4,7 @@ import structlog
 
 from chassis.postgres import Connection
 from chassis.texts import Language
-from contracts.auth import AccountChanged
+from contracts.auth import AccountChanged, AccountErased
 from services.notifications import store
 
 log = structlog.get_logger()
@@ -22,3 +22,11 @@ async def keep(conn: Connection, changed: AccountChanged) -> None:
         language=Language(changed.language.clear),
     )
     log.info("contact_kept" if kept else "older_contact_passed_over", account_id=str(changed.account_id))
+
+
+async def forget(conn: Connection, erased: AccountErased) -> None:
+    """Keep nothing of an erased account but id and version, unless a newer state is known already."""
+    forgotten = await store.replace_contact(
+        conn, erased.account_id, epoch=erased.epoch, version=erased.version, active=False, address=None, language=None
+    )
+    log.info("contact_forgotten" if forgotten else "older_contact_passed_over", account_id=str(erased.account_id))

@@ -42,9 +42,16 @@ where (c.epoch, c.version) < (excluded.epoch, excluded.version)"""
 
 
 async def replace_contact(  # noqa: PLR0913 -- one argument a column.
-    conn: Connection, account_id: UUID, *, epoch: int, version: int, active: bool, address: str, language: Language
+    conn: Connection,
+    account_id: UUID,
+    *,
+    epoch: int,
+    version: int,
+    active: bool,
+    address: str | None,
+    language: Language | None,
 ) -> bool:
-    """Keep a contact unless a newer one is known; tells whether it was kept."""
+    """Keep a contact, or without address and language only that it was erased, unless a newer one is known; tells so."""
     status = await conn.execute(UPSERT_CONTACT, account_id, epoch, version, active, address, language)
     return status == "INSERT 0 1"
 
@@ -137,6 +144,16 @@ async def settle_mail(conn: Connection, mail: Mail, outcome: str, smtp_code: int
     """Note for good what became of a mail; None when another courier did."""
     moment: datetime | None = await conn.fetchval(SETTLE_MAIL, mail.id, mail.claim, outcome, smtp_code)
     return moment
+
+
+SETTLE_SENT_MAIL = """
+update mails set settled_at = now(), outcome = $2, sealed_code = null, claim = null, claimed_until = null
+where id = $1 and settled_at is null"""
+
+
+async def settle_sent_mail(conn: Connection, mail_id: UUID, outcome: str) -> bool:
+    """Note what became of a mail in a time that the database has lost; False where it does not wait."""
+    return await conn.execute(SETTLE_SENT_MAIL, mail_id, outcome) == "UPDATE 1"
 
 
 POSTPONE_MAIL = """

@@ -1,0 +1,42 @@
+"""Restore: what becomes of accounts, codes and sessions when the database goes back to an earlier time."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from chassis.ghosts import Ghost
+from chassis.postgres import Connection
+from chassis.upkeep import Upkeep
+from contracts.auth import AccountChanged, AccountErased
+from services.auth import accounts, store
+from services.auth.errors import NoSuchAccount
+
+
+async def end_all(conn: Connection) -> Mapping[str, int]:
+    """End every open code and session: some were used, ended or tried against in the time that is lost (sec-A1, sec-A10)."""
+    codes, sessions = await store.end_all(conn)
+    return {"codes_ended": codes, "sessions_ended": sessions}
+
+
+async def settle(conn: Connection, ghost: Ghost) -> str | None:
+    """Erase again who was erased in the lost time, and let readers forget who only came into being in it."""
+    if ghost.type not in {AccountChanged.type, AccountErased.type} or ghost.arrival.envelope is None:
+        return None
+    try:
+        account_id = UUID(ghost.arrival.envelope.subject)
+    except ValueError:
+        return None
+    if ghost.type == AccountErased.type:
+        try:
+            await accounts.erase(conn, account_id)
+        except NoSuchAccount:
+            pass
+        else:
+            return "account erased again"
+    return "readers told to forget the account" if await accounts.disown(conn, account_id) else None
+
+
+UPKEEP = Upkeep(
+    republish={"accounts": accounts.republish, "erased-accounts": accounts.republish_erased},
+    restored=end_all,
+    settle=settle,
+)
