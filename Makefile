@@ -47,9 +47,11 @@ containers: setup ## Build the image, play the journey from it, and the local st
 	@$(RUN) -m deploy.containers $(if $(WITHOUT_REGISTRY),--without-registry $(WITHOUT_REGISTRY))
 	@$(STACK) $(RUN) -m pytest -q tests/containers
 
-lint: setup ## Check format, lint, types, import walls and dependencies; change nothing
+lint: setup ## Check format, lint, the rules of the house, types, import walls and dependencies; change nothing
 	$(VENV)/bin/ruff format --check --quiet .
 	$(VENV)/bin/ruff check --quiet .
+	$(VENV)/bin/bandit --quiet --recursive --configfile pyproject.toml bench chassis contracts deploy services
+	$(RUN) -m deploy.lint
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/deptry chassis contracts services

@@ -48,7 +48,7 @@ def _stats() -> Iterator[tuple[int, list[str]]]:
         if folder.name.isdecimal():
             try:
                 yield int(folder.name), (folder / "stat").read_text().rpartition(")")[2].split()
-            except OSError:  # It ended meanwhile.
+            except OSError:  # lint: allow swallowed -- it ended meanwhile
                 continue
 
 

@@ -176,7 +176,7 @@ class _Answering:
     async def _answer(self, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
         try:
             await self._app(scope, receive, exchange.send)
-        except ClientDisconnect:
+        except ClientDisconnect:  # lint: allow swallowed -- nobody waits for an answer; the status says so in the log
             return
         except Exception as error:
             if exchange.status != GONE:

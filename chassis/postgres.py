@@ -144,6 +144,7 @@ class Database:
                 ):  # The server's good-bye has come, the end of the connection not yet.
                     conn.terminate()
                     continue
+                # lint: allow swallowed -- another connection is tried; that all are dead is raised below
                 except (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError):
                     continue
                 stack.push_async_exit(attempt.pop_all())

@@ -22,7 +22,7 @@ class Privacy(StrEnum):
     """Says nothing about a person: a time, a count, a state."""
     PERSONAL = "personal"
     """A person's data: travels sealed."""
-    SECRET = "secret"  # noqa: S105 -- the name of a class of data, not a password.
+    SECRET = "secret"  # noqa: S105 -- the name of a class of data, not a password # nosec B105
     """Opens a door: travels sealed, and is archived nowhere."""
 
     @property

@@ -41,7 +41,7 @@ def main(parent: str, death_signal: str, user: str, *command: str) -> None:
     for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     try:
-        os.execvp(command[0], command)  # noqa: S606 - the point of the program
+        os.execvp(command[0], command)  # noqa: S606 - the point of the program # nosec B606
     except OSError as error:
         sys.exit(f"cannot run {command[0]}: {error.strerror}")
 

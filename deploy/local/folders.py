@@ -59,7 +59,7 @@ def passable(path: Path) -> bool:
 
 
 def _temporary_folder() -> Path:
-    candidates = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]  # noqa: S108 - mkdtemp makes names there
+    candidates = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]  # noqa: S108 - mkdtemp makes names there # nosec B108
     if os.geteuid() != 0:
         return candidates[0]
     # As root the database server runs as another user, who cannot enter a private temporary folder.
