@@ -1,6 +1,7 @@
 """Restore: what becomes of accounts, codes and sessions when the database goes back to an earlier time."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from uuid import UUID
 
 from chassis.ghosts import Ghost
@@ -26,11 +27,8 @@ async def settle(conn: Connection, ghost: Ghost) -> str | None:
     except ValueError:
         return None
     if ghost.type == AccountErased.type:
-        try:
+        with suppress(NoSuchAccount):  # It only came into being in the lost time.
             await accounts.erase(conn, account_id)
-        except NoSuchAccount:
-            pass
-        else:
             return "account erased again"
     return "readers told to forget the account" if await accounts.disown(conn, account_id) else None
 

@@ -90,7 +90,7 @@ DOES_NOT = {
         "try:\n    work()\nexcept Exception as error:\n    failures.append(error)",
         "try:\n    work()\nexcept Exception:\n    raise Refused from None",
         "try:\n    return int(text)\nexcept ValueError:\n    return None",
-        "async def f():\n    try:\n        async with asyncio.timeout(1):\n            await woken\n    except TimeoutError:\n        return",
+        "try:\n    async with asyncio.timeout(1):\n        await woken.wait()\nexcept TimeoutError:\n    pass",
         "from contextlib import suppress\nwith suppress(ProcessLookupError):\n    os.kill(pid, 9)",
     ],
     "ack-policy": [
