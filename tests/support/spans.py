@@ -15,6 +15,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 from chassis import tracing
 from deploy.local.ports import LOOPBACK
 
+OK = 200
+
 
 @contextmanager
 def recorded(sampler: Sampler = ALWAYS_ON) -> Iterator[InMemorySpanExporter]:
@@ -52,9 +54,12 @@ class Sent:
 
 @dataclass(slots=True)
 class Collector:
-    """An OTLP/HTTP endpoint that keeps what it is sent."""
+    """An OTLP/HTTP endpoint that keeps what it is sent, or misbehaves."""
 
     port: int = 0
+    status: int = 200
+    hangs: bool = False
+    asked: int = 0
     spans: list[Sent] = field(default_factory=list)
     raw: bytes = b""
 
@@ -71,8 +76,12 @@ class Collector:
             headers = {name: value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
             body = await reader.readexactly(int(headers["content-length"]))
             assert lines[0].startswith("post /v1/traces ")
-            self.keep(gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body)
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            self.asked += 1
+            if self.hangs:
+                continue
+            if self.status == OK:
+                self.keep(gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body)
+            writer.write(f"HTTP/1.1 {self.status} \r\ncontent-length: 0\r\n\r\n".encode())
 
     def keep(self, body: bytes) -> None:
         self.raw += body
