@@ -62,8 +62,19 @@ class Arrival:
         return cls(topic, record.partition, record.offset, record.key, record.value, headers, envelope, fault)
 
     @property
+    def is_request(self) -> bool:
+        """Tell whether it lies where other systems write: then nothing that it says of itself is proven yet."""
+        return self.topic.split(".")[1:2] == ["requests"]
+
+    @property
     def identity(self) -> tuple[str, str]:
-        """Say which message this is, for the inbox: source and id, or where it lies when it cannot tell."""
+        """Say which message this is, for the inbox: source and id, or where it lies when it cannot tell.
+
+        A request is known by the whole record: nobody can make another's look handled, and one that is sent again is
+        another record, whose sender wants the answer again.
+        """
+        if self.is_request:
+            return f"kafka:{self.topic}", self.digest
         if self.envelope is None:
             return f"kafka:{self.topic}", f"{self.partition}:{self.offset}"
         return self.envelope.source, self.envelope.id
@@ -77,6 +88,11 @@ class Arrival:
     def key_digest(self) -> bytes | None:
         """Give the key as it is stored: messages of one key wait for each other, one without a key for nobody."""
         return None if self.key is None else hashlib.sha256(self.key).digest()
+
+    @property
+    def digest(self) -> str:
+        """Give a name to the record: SHA-256 of all that it holds, and of where it lies."""
+        return f"sha256:{hashlib.sha256(self.pack().encode()).hexdigest()}"
 
     def pack(self) -> str:
         """Write the whole record as text, to be sealed."""

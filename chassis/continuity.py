@@ -6,7 +6,6 @@ partition is read from its beginning, and the inbox drops what it knows.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -100,14 +99,10 @@ def name(arrival: Arrival) -> str | None:
     """
     if arrival.envelope is not None:
         return " ".join(arrival.identity)
-    return None if (arrival.key, arrival.value, arrival.headers) == (None, None, ()) else _digest(arrival)
+    return None if (arrival.key, arrival.value, arrival.headers) == (None, None, ()) else arrival.digest
 
 
 def _names(arrival: Arrival) -> set[str]:
     """Give all that a release may have remembered it by; the place was the name of unreadable ones before the digest."""
     place = f"kafka:{arrival.topic} {arrival.partition}:{arrival.offset}"
-    return {" ".join(arrival.identity), _digest(arrival), place}
-
-
-def _digest(arrival: Arrival) -> str:
-    return f"sha256:{hashlib.sha256(arrival.pack().encode()).hexdigest()}"
+    return {" ".join(arrival.identity), arrival.digest, place}

@@ -16,6 +16,8 @@ from contracts.message import TYPE, Envelope, Message
 
 M = TypeVar("M", bound=Message)
 Handler = Callable[[Connection, M, Envelope], Awaitable[None]]
+Taker = Callable[[Connection, Arrival], Awaitable[None]]
+"""Takes every record of a topic of requests, whatever it is, and owes the answer."""
 
 SECONDS = 6.0
 """Longer than a statement may take: what hangs this long hangs by itself, not in Postgres."""
@@ -41,20 +43,29 @@ class Handlers:
 
     def __init__(self, *, seconds: float = SECONDS) -> None:
         self._by_type: dict[str, tuple[Lane, type[Message], Handler[Any]]] = {}
+        self._takers: dict[str, Taker] = {}
         self.seconds = seconds
 
     def on(self, message: type[M], *, lane: Lane = Lane.NORMAL) -> Callable[[Handler[M]], Handler[M]]:
         """Register the one handler of a message; all messages of a topic share a lane, or their order would be lost."""
 
         def register(handler: Handler[M]) -> Handler[M]:
-            if message.type in self._by_type:
-                raise ValueError(f"{message.type} has a handler already")
-            if any(m.topic == message.topic and other is not lane for other, m, _ in self._by_type.values()):
-                raise ValueError(f"{message.topic.name} is read in another lane already")
-            self._by_type[message.type] = (lane, message, handler)
+            self._add(message, handler, lane)
             return handler
 
         return register
+
+    def take(self, message: type[Message], taker: Taker, handler: Callable[..., Any], *, lane: Lane) -> None:
+        """Register a request, which `handler` acts on in the end, and who takes all records of its topic."""
+        self._add(message, handler, lane)
+        self._takers[message.topic.name] = taker
+
+    def _add(self, message: type[Message], handler: Callable[..., Any], lane: Lane) -> None:
+        if message.type in self._by_type:
+            raise ValueError(f"{message.type} has a handler already")
+        if any(m.topic == message.topic and other is not lane for other, m, _ in self._by_type.values()):
+            raise ValueError(f"{message.topic.name} is read in another lane already")
+        self._by_type[message.type] = (lane, message, handler)
 
     def registered(self) -> list[tuple[Lane, type[Message], str]]:
         """Give each message that is read here, with its lane and its handler's name, sorted by type."""
@@ -72,8 +83,10 @@ class Handlers:
         """Tell whether somebody acts on this message; raises `Broken` for a version of a known message that nobody reads.
 
         An unknown type is somebody else's and is passed over. A known type in an unknown version is ours and came too
-        early: it is set aside until this service is upgraded.
+        early: it is set aside until this service is upgraded. Requests are all judged, the worst of them too.
         """
+        if arrival.topic in self._takers:
+            return True
         if arrival.envelope is None:
             raise Broken(arrival.fault or "no envelope")
         if arrival.envelope.type in self._by_type:
@@ -97,27 +110,36 @@ class Handlers:
 
         Raises `Broken`, `CannotOpen`, `Hung`, or what the handler raises.
         """
-        envelope, identity = arrival.envelope, conn.context.identity
-        if envelope is None or identity is None:
-            raise Broken(arrival.fault or "no envelope")
-        what = {"messaging.message.id": envelope.id, "messaging.destination.name": arrival.topic}
-        with tracing.resumed(f"process {envelope.type}", envelope.traceparent, what, kind=SpanKind.CONSUMER):
-            await self._act(conn, arrival, envelope, identity)
+        envelope = arrival.envelope
+        kind = arrival.topic if envelope is None or arrival.topic in self._takers else envelope.type
+        what = {"messaging.message.id": envelope.id if envelope else "", "messaging.destination.name": arrival.topic}
+        parent = envelope.traceparent if envelope else None
+        with tracing.resumed(f"process {kind}", parent, what, kind=SpanKind.CONSUMER):
+            await self._in_time(conn, arrival, kind)
 
-    async def _act(self, conn: Connection, arrival: Arrival, envelope: Envelope, identity: Identity) -> None:
-        _, model, handler = self._by_type[envelope.type]
-        message = open_sealed(read(model, arrival), envelope, identity)
-        conn.context.cause = envelope.id
+    async def _in_time(self, conn: Connection, arrival: Arrival, kind: str) -> None:
         timeout = asyncio.timeout(self.seconds)
         try:
             async with timeout:
-                await handler(conn, message, envelope)
+                await self._act(conn, arrival)
         except TimeoutError as error:
             if timeout.expired():
-                raise Hung(f"the handler of {envelope.type} took more than {self.seconds:g} s", arrival) from error
+                raise Hung(f"the handler of {kind} took more than {self.seconds:g} s", arrival) from error
             raise
         finally:
             conn.context.cause = None
+
+    async def _act(self, conn: Connection, arrival: Arrival) -> None:
+        if (taker := self._takers.get(arrival.topic)) is not None:
+            await taker(conn, arrival)
+            return
+        envelope, identity = arrival.envelope, conn.context.identity
+        if envelope is None or identity is None:
+            raise Broken(arrival.fault or "no envelope")
+        _, model, handler = self._by_type[envelope.type]
+        message = open_sealed(read(model, arrival), envelope, identity)
+        conn.context.cause = envelope.id
+        await handler(conn, message, envelope)
 
 
 def read(model: type[M], arrival: Arrival) -> M:

@@ -2,7 +2,7 @@
 
 import structlog
 
-from chassis import dead_letters, idempotency, inbox
+from chassis import dead_letters, idempotency, inbox, requests
 from chassis.loop import Loop
 from chassis.postgres import Database
 
@@ -15,13 +15,15 @@ EVERY_SECONDS = 60.0
 
 
 def loop(database: Database) -> Loop:
-    """Make the loop that forgets old inbox rows, idempotency keys, and dead letters whose secrets have expired."""
+    """Make the loop that forgets old inbox rows, idempotency keys, requests, and dead letters whose secrets have expired."""
 
     async def tick() -> int:
         async with database.transaction() as conn:
             pruned = await inbox.prune(conn, days=INBOX_DAYS, limit=CHUNK)
         async with database.transaction() as conn:
             pruned = max(pruned, await idempotency.prune(conn, CHUNK))
+        async with database.transaction() as conn:
+            pruned = max(pruned, await requests.prune(conn, days=INBOX_DAYS, limit=CHUNK))
         async with database.transaction() as conn:
             if purged := await dead_letters.purge(conn):
                 log.warning("dead_letters_purged", count=purged)

@@ -34,8 +34,10 @@ class MessageTooLarge(Refusal):
     kind = Kind.TOO_LARGE
 
 
-async def add(conn: Connection, message: Message) -> UUID:
+async def add(conn: Connection, message: Message, *, message_id: UUID | None = None) -> UUID:
     """Owe a message: it is published if, and only if, the caller's transaction commits. Returns its id (`ce_id`).
+
+    `message_id` is that of a message that was owed before and is to be sent again: readers that had it drop it.
 
     Seals the sealed fields to their readers. To keep order per key, lock or insert the aggregate's row first: then
     outbox ids of one key follow its commits. Raises `MessageTooLarge`, or `NoKeyFor` when a reader's key is missing.
@@ -43,7 +45,7 @@ async def add(conn: Connection, message: Message) -> UUID:
     identity = conn.context.identity
     if identity is None:
         raise RuntimeError("outbox.add needs a connection of Database.transaction()")
-    message_id = uuid7()
+    message_id = message_id or uuid7()
     payload = encode(message, str(message_id), identity.keyring)
     if len(payload) > identity.largest_message:
         raise MessageTooLarge(size=len(payload), limit=identity.largest_message)

@@ -14,6 +14,7 @@ from chassis import telemetry
 from chassis.bell import Bell
 from chassis.loop import backoff
 from chassis.sealing import Keyring
+from chassis.systems import Systems
 
 log = structlog.get_logger()
 
@@ -54,6 +55,10 @@ class Identity:
     keyring: Keyring
     largest_message: int = 900_000
     """Bytes; below the broker's `max.message.bytes`."""
+    systems: Systems = field(default_factory=Systems)
+    """Who outside may ask for something here."""
+    clock_skew: float = 60.0
+    """Seconds by which the clock of a system may be ahead."""
 
 
 @dataclass(slots=True)

@@ -207,6 +207,11 @@ def text_of(refusal: type[Refusal]) -> str:
     return inspect.cleandoc(refusal.__doc__ or refusal.__name__)
 
 
+def say(refusal: Refusal) -> str:
+    """Say a refusal in English, in one line, for those who are not asked for their language."""
+    return " ".join(text_of(type(refusal)).format_map(_Facts(refusal.facts)).split())
+
+
 def type_of(refusal: type[Refusal]) -> str:
     """Name a refusal for programs: stable as long as its class keeps its name and its service."""
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", refusal.__name__).lower()

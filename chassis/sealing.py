@@ -63,6 +63,11 @@ class Keyring:
         readers = {path.stem: _read(path, private=False) for path in sorted(public.glob("*.json"))}
         return cls(service, readers, _read(private, private=True) if private else None)
 
+    def own_public(self) -> list[dict[str, Any]]:
+        """Give this service's own public keys as JWKs, the one to seal with first: what is mounted for the others."""
+        keys = self._public.get(self.service)
+        return [dict(key.as_dict(private=False)) for key in (keys.keys if keys else [])]
+
     def seal(self, clear: str, reader: str, place: Place) -> str:
         """Seal a text to its reader and place; raises `NoKeyFor` when the reader's public key is not mounted."""
         keys = self._public.get(reader)

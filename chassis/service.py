@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 import structlog
 from fastapi import APIRouter, FastAPI
 
-from chassis import dead_letters, health, http, janitor, migrate, telemetry
+from chassis import dead_letters, health, http, janitor, jwks, migrate, telemetry
 from chassis.consume import Consumer
 from chassis.errors import Misconfigured
 from chassis.handlers import Handlers, Lane
@@ -30,6 +30,7 @@ from chassis.relay import Relay
 from chassis.sealing import Keyring
 from chassis.server import Server, listen, not_yet
 from chassis.settings import ServiceSettings, TracingSettings, read
+from chassis.systems import Systems
 from chassis.texts import Texts
 from chassis.upkeep import Upkeep
 from chassis.watchdog import Watchdog
@@ -75,7 +76,8 @@ async def serve(service: Service[S], settings: S, *, api: bool, worker: bool, le
     if worker and not settings.kafka:
         raise Misconfigured(f"{service.name} worker cannot start: SAMBAND_KAFKA is missing")
     keyring = Keyring.load(service.name, settings.public_keys, settings.private_keys)
-    identity = Identity(service.name, keyring, settings.largest_message)
+    systems = Systems.load(settings.systems)
+    identity = Identity(service.name, keyring, settings.largest_message, systems, settings.clock_skew_seconds)
     role = "all" if api and worker else "api" if api else "worker"
     listening = listen(settings.http_host, settings.http_port)
     with _observed(service, settings):
@@ -90,7 +92,8 @@ async def serve(service: Service[S], settings: S, *, api: bool, worker: bool, le
                 runtime = Runtime(settings, database)
                 parts.start(list(worker_parts(service, runtime)) if worker else [])
                 checks = {"postgres": database.ping, "parts": parts.require_ready}
-                server.app = _app(service, settings, [*(service.routers(runtime) if api else ()), router(checks)])
+                served = (*service.routers(runtime), jwks.router(keyring)) if api else ()
+                server.app = _app(service, settings, [*served, router(checks)])
                 log.info("service_started", port=listening.getsockname()[1])
                 await parts.stopping.wait()
     return parts.exit_code

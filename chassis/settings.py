@@ -27,6 +27,13 @@ class ServiceSettings(BaseSettings):
     ] = None
     public_keys: Annotated[Path, Field(description="folder with <reader>.json of every reader of sealed fields")]
     private_keys: Annotated[Path, Field(description="file with this service's own private JWK Set")]
+    systems: Annotated[
+        Path | None,
+        Field(description="folder with <system>.json of every system that may send requests; none by default"),
+    ] = None
+    clock_skew_seconds: Annotated[
+        float, Field(ge=0, le=600, description="how far ahead the clock of a system may be")
+    ] = 60
     topic_prefix: Annotated[str, Field(pattern="^[a-z0-9.-]*$", description="before every topic and group name")] = ""
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8080

@@ -1,4 +1,4 @@
-"""What `auth` says: who has an account and where mail reaches them, and which codes are wanted."""
+"""What `auth` says and is asked: who has an account and where mail reaches them, and which codes are wanted."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -6,8 +6,9 @@ from typing import Annotated
 from pydantic import Field
 
 from contracts.message import Id, Message, Time
-from contracts.privacy import Notifications, Privacy, Sealed
-from contracts.topics import ACCOUNTS, CODES
+from contracts.privacy import Auth, Notifications, Privacy, Sealed
+from contracts.requests import Accepted, NotProven, Refused
+from contracts.topics import ACCOUNTS, AUTH_ANSWERS, AUTH_REQUESTS, CODES
 
 
 class Purpose(StrEnum):
@@ -59,3 +60,35 @@ class OtpRequested(Message, topic=CODES, key="challenge_id"):
     code: Annotated[Sealed[Notifications], Privacy.SECRET]
     issued_at: Time
     expires_at: Time
+
+
+class RegisterAccount(Message, topic=AUTH_REQUESTS, key="registration_id"):
+    """Asks for an account, so that its holder may log in; `RequestAccepted` gives the account's id.
+
+    The holder is told nothing. `language` is `nb`, `nn` or `en`: the one that mails are written in.
+    """
+
+    registration_id: Id
+    """The sender's own id of this registration; those of one id are acted on in order."""
+    organisation_id: Id
+    """Whose member or employee the holder is: the sender must be allowed to act for it."""
+    address: Annotated[Sealed[Auth], Privacy.PERSONAL]
+    language: Annotated[Sealed[Auth], Privacy.PERSONAL]
+
+
+class RequestAccepted(Accepted, Message, topic=AUTH_ANSWERS, key="request_id"):
+    """A request was acted on. The same request again is not, and gets this answer again, with the same `ce_id`."""
+
+
+class RequestRefused(Refused, Message, topic=AUTH_ANSWERS, key="request_id"):
+    """A request of a known system was refused, and nothing was done.
+
+    After `by_rule` the same request again gets this answer again; after another reason it is judged anew.
+    """
+
+
+class RequestNotProven(NotProven, Message, topic=AUTH_ANSWERS, key="system"):
+    """Something was sent in a system's name and no signature proves it; nothing was done.
+
+    It says nothing about a request of that id: anybody may have sent it. Who sent it knows it by partition and offset.
+    """

@@ -9,6 +9,8 @@ from pydantic_core import core_schema
 
 Reader = TypeVar("Reader")
 
+Auth = Literal["auth"]
+"""The service that knows people, as a reader of sealed fields."""
 Notifications = Literal["notifications"]
 """The service that sends e-mails, as a reader of sealed fields."""
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from chassis.handlers import Lane
+from chassis.requests import USE
+from chassis.systems import NAME
 from contracts.catalogue import Schema, schema_of
 from contracts.message import CONTENT_TYPE, SPEC_VERSION, TYPE, Message
+from contracts.requests import SIGNATURE, SOURCE
 from contracts.topics import Topic
 from deploy.documents import examples
 from deploy.documents.system import Reading, Service, System, writer
@@ -108,15 +110,14 @@ def _message(message: type[Message]) -> Schema:
 
 def headers_of(message: type[Message]) -> Schema:
     """Describe the Kafka headers of a message: CloudEvents 1.0 in binary mode."""
-    source: dict[str, Any] = {"type": "string", "format": "uri-reference"}
-    if not message.topic.takes_requests:
-        source["const"] = f"/services/{writer(message)}"
+    signed = {SIGNATURE: _signature(message)} if message.topic.takes_requests else {}
+    required = ["ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject", "ce_time"]
     return {
         "type": "object",
         "properties": {
             "ce_specversion": {"type": "string", "const": SPEC_VERSION},
             "ce_id": _text("The message: one that comes again has the same.", "uuid"),
-            "ce_source": source,
+            "ce_source": _source(message),
             "ce_type": {"type": "string", "const": message.type},
             "ce_subject": _text(f"The key, `{message.key_field}`."),
             "ce_time": _text("When it was written.", "date-time"),
@@ -124,9 +125,26 @@ def headers_of(message: type[Message]) -> Schema:
             "ce_causationid": _text("The message that led to this one."),
             "content-type": {"type": "string", "const": CONTENT_TYPE},
             "traceparent": _text("The trace that it belongs to (W3C Trace Context)."),
+            **signed,
         },
-        "required": ["ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject", "ce_time"],
+        "required": [*required, *signed],
     }
+
+
+def _source(message: type[Message]) -> Schema:
+    source = {"type": "string", "format": "uri-reference"}
+    if message.topic.takes_requests:
+        return source | {"description": "The system that sends it.", "pattern": f"^{SOURCE}{NAME.pattern}$"}
+    return source | {"const": f"/services/{writer(message)}"}
+
+
+def _signature(message: type[Message]) -> Schema:
+    about = (
+        "Detached JWS (RFC 7515, appendix F) by Ed25519 or ES256 of the value, byte for byte. Its protected header has "
+        f"`alg`, `kid`, `typ` ({USE}), `samband_message` (ce_id), `samband_type` (ce_type), `samband_audience` "
+        f"({message.topic.owner}) and `samband_time` (ce_time). See docs/integrate.md."
+    )
+    return _text(about) | {"pattern": r"^[A-Za-z0-9_-]+\.\.[A-Za-z0-9_-]+$"}
 
 
 def _text(says: str, kind: str | None = None) -> Schema:

@@ -67,6 +67,8 @@ def _message(system: System, message: type[Message]) -> Iterator[str]:
     yield schema["description"]
     yield ""
     yield f"- Published by: {writer(message)}"
+    if message.topic.takes_requests:
+        yield f"- Signed by its system, answered on `{message.topic.owner}.answers.v1`: [`integrate.md`](integrate.md)"
     yield f"- Read by: {_listed(readers)}"
     yield f"- Topic: `{message.topic.name}`, {message.topic.partitions} partitions, kept {span(message.topic.retention)}"
     yield f"- Key: `{message.key_field}`"

@@ -1,4 +1,4 @@
-"""Key sets: the keys that an operator would mount, made for one run."""
+"""Key sets: the keys that an operator would mount, made for one run, and those of systems outside."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from chassis import sealing
+from chassis import sealing, signing
+from chassis.systems import ANY, describe
 
 
 def make(folder: Path, services: Iterable[str]) -> None:
@@ -19,3 +20,14 @@ def make(folder: Path, services: Iterable[str]) -> None:
             path = folder / half / f"{service}.json"
             path.write_text(json.dumps({"keys": [key.as_dict(private=private)]}), encoding="utf-8")
             path.chmod(0o600)
+
+
+def make_system(
+    folder: Path, name: str, requests: Iterable[str], organisations: Iterable[str] = (ANY,), *, curve: str = "Ed25519"
+) -> signing.Key:
+    """Let a system send requests: write `systems/<name>.json` for the services, and give its private key."""
+    key = signing.new_key(f"{name}-1", curve)
+    (folder / "systems").mkdir(parents=True, exist_ok=True)
+    file, text = describe(name, [key], list(requests), list(organisations))
+    (folder / "systems" / file).write_text(text, encoding="utf-8")
+    return key

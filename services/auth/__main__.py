@@ -10,6 +10,7 @@ from chassis import cli
 from chassis.loop import Loop
 from chassis.service import Runtime, Service
 from services.auth import api, commands, workers
+from services.auth.consumers import HANDLERS
 from services.auth.keys import Keys, Secrets
 from services.auth.login_codes import Limits
 from services.auth.restore import UPKEEP
@@ -41,7 +42,9 @@ def loops(runtime: Runtime[AuthSettings]) -> Sequence[Loop]:
     return workers.loops(runtime.database, keys=Keys(settings.code_key), chance=Secrets(), limits=limits(settings))
 
 
-SERVICE = Service("auth", AuthSettings, Path(__file__).parent, routers=routers, loops=loops, upkeep=UPKEEP)
+SERVICE = Service(
+    "auth", AuthSettings, Path(__file__).parent, routers=routers, handlers=HANDLERS, loops=loops, upkeep=UPKEEP
+)
 
 if __name__ == "__main__":
     sys.exit(cli.main(SERVICE, commands.COMMANDS))

@@ -8,11 +8,12 @@ import structlog
 
 from chassis import outbox
 from chassis.postgres import Connection
+from chassis.texts import Language
 from contracts.auth import AccountChanged, AccountErased
 from contracts.privacy import Sealed
 from services.auth import store
 from services.auth.addresses import Address
-from services.auth.errors import AddressTaken, NoSuchAccount
+from services.auth.errors import AddressTaken, NoSuchAccount, WrongLanguage
 from services.auth.store import Account, ErasedAccount
 
 log = structlog.get_logger()
@@ -26,6 +27,14 @@ async def add(conn: Connection, address: Address, language: str) -> Account:
     await outbox.add(conn, state_of(account))
     log.info("account_added", account_id=str(account.id))
     return account
+
+
+def language_of(text: str) -> Language:
+    """Read the language that somebody wants to be written to in; raises `WrongLanguage`."""
+    try:
+        return Language(text)
+    except ValueError:
+        raise WrongLanguage from None
 
 
 async def erase(conn: Connection, account_id: UUID) -> None:

@@ -49,3 +49,12 @@ class WrongAddress(Refusal):
     """
 
     kind = Kind.UNPROCESSABLE
+
+
+class WrongLanguage(Refusal):
+    """Nobody is written to in this language.
+
+    Choose nb, nn or en.
+    """
+
+    kind = Kind.UNPROCESSABLE

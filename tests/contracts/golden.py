@@ -15,8 +15,9 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 from uuid_utils.compat import uuid7
 
-from chassis import outbox
+from chassis import outbox, requests, signing
 from chassis.sealing import Keyring, NoKeyFor
+from chassis.signing import Key
 from contracts import catalogue
 from contracts.message import Headers, Message
 from contracts.privacy import Sealed
@@ -26,6 +27,8 @@ from deploy.local.folders import CHECKOUT
 
 KEYS = Path(__file__).with_name("golden_keys")
 MOMENT = datetime(2026, 11, 23, 8, tzinfo=UTC)
+SYSTEM = "membership"
+"""Who sends the requests among the examples."""
 
 
 def keyring(service: str) -> Keyring:
@@ -35,8 +38,16 @@ def keyring(service: str) -> Keyring:
     )
 
 
+def signing_key() -> Key:
+    """Give the private key of the system outside."""
+    return signing.read_key(KEYS / "signing" / f"{SYSTEM}.json")
+
+
 def record(message: Message, message_id: UUID) -> Example:
-    """Write a message as the outbox and the relay do."""
+    """Write a message as the outbox and the relay do, a request as a system outside does."""
+    if message.topic.takes_requests:
+        signed = requests.sign(message, message_id, MOMENT, keyring=keyring(SYSTEM), key=signing_key())
+        return Example(signed.topic, signed.key, dict(signed.headers), signed.value.decode())
     owner = message.topic.owner
     value = outbox.encode(message, str(message_id), keyring(owner))
     headers = Headers(message_id, owner, message.type, message.key).as_dict()

@@ -1,17 +1,21 @@
 """Examples: a record of every version ever released is read by the present classes, as it lies in Kafka."""
 
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import pytest
 from jsonschema import Draft202012Validator
 from jsonschema import ValidationError as NotOfSchema
 
-from chassis import handlers
+from chassis import handlers, requests
 from chassis.arrival import ATTRIBUTES, Arrival
 from chassis.postgres import Identity
 from chassis.sealing import CannotOpen
+from chassis.signing import NotProven
+from chassis.systems import Systems
 from contracts.catalogue import messages, schema_of
 from contracts.message import Envelope, Message
+from contracts.requests import SIGNATURE
 from deploy.documents import asyncapi, examples
 from deploy.documents.examples import Example
 from tests.contracts import golden
@@ -100,4 +104,17 @@ def test_the_schema_of_headers_tells_of_all_that_the_chassis_reads(message: type
     described = asyncapi.headers_of(message)
     assert {f"ce_{name}" for name in ATTRIBUTES} <= set(described["properties"])
     required = {f"ce_{name}" for name, field in Envelope.model_fields.items() if field.is_required()}
-    assert set(described["required"]) == required | {"ce_specversion"}
+    signed = {SIGNATURE} if message.topic.takes_requests else set()
+    assert set(described["required"]) == required | {"ce_specversion"} | signed
+
+
+@pytest.mark.parametrize(
+    "example", [given.values[1] for given in EXAMPLES if MESSAGES[str(given.values[0])].topic.takes_requests]
+)
+def test_a_request_among_the_examples_is_signed_by_its_system(example: Example) -> None:
+    arrival, envelope = arrived(example)
+    system = Systems.load(golden.KEYS / "systems").of_source(envelope.source)
+    audience = example.topic.partition(".")[0]
+    assert requests.prove(arrival, system, audience) == (envelope, UUID(envelope.id))
+    with pytest.raises(NotProven):
+        requests.prove(arrival, system, "another")

@@ -255,10 +255,13 @@ def test_a_request_comes_from_other_systems_and_its_service_only_reads_it() -> N
     (operation,) = document["operations"].values()
     assert (list(document["operations"]), operation["action"]) == (["receiveAuthThingAskedV1"], "receive")
     assert operation["bindings"]["kafka"]["groupId"]["const"] == "auth.normal"
-    assert "const" not in asyncapi.headers_of(ThingAsked)["properties"]["ce_source"]
+    headers = asyncapi.headers_of(ThingAsked)
+    assert "const" not in headers["properties"]["ce_source"]
+    assert "ce_signature" in headers["required"]
     assert ASKED.writers_of(ThingAsked.topic) == [OTHERS]
     assert "- Published by: other systems" in page.text(ASKED)
     assert "- Read by: auth (`make_thing`, normal)" in page.text(ASKED)
+    assert "- Signed by its system, answered on `auth.answers.v1`" in page.text(ASKED)
 
 
 def test_the_page_tells_of_every_topic_message_and_field() -> None:
