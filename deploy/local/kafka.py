@@ -58,6 +58,8 @@ class Seat:
     number: int
     port: int
     controller_port: int
+    advertised_port: int | None = None
+    """Where clients are to find it, when that is not its own port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,10 @@ class Quorum:
             "share.coordinator.state.topic.replication.factor": replicas,
             "share.coordinator.state.topic.min.isr": replicas // 2 + 1,
         }
-        broker = f"PLAINTEXT://{LOOPBACK}:{seat.port}"
         return {
             "node.id": str(seat.number),
-            "listeners": f"{broker},CONTROLLER://{LOOPBACK}:{seat.controller_port}",
-            "advertised.listeners": broker,
+            "listeners": f"PLAINTEXT://{LOOPBACK}:{seat.port},CONTROLLER://{LOOPBACK}:{seat.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{seat.advertised_port or seat.port}",
             "controller.quorum.voters": ",".join(
                 f"{other.number}@{LOOPBACK}:{other.controller_port}" for other in self.seats
             ),

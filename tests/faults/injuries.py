@@ -15,6 +15,7 @@ from tests.faults.history import Command, History, Kind, Outcome
 from tests.faults.keeper import Keeper
 from tests.faults.ledger import entries
 from tests.faults.stage import Stage
+from tests.faults.wire import Way
 
 FREEZE_SECONDS = 17.0
 """Longer than the 15 s after which Postgres ends a silent relay's session, and than any consumer's session."""
@@ -183,6 +184,29 @@ async def _expire(conn: "asyncpg.Connection[asyncpg.Record]") -> Sequence[object
     return ()
 
 
+async def slow_wire(scene: Scene) -> None:
+    """Let what passes between the platform and a server take two seconds each way."""
+    async with scene.chance.choice(scene.stage.wires).slow(2.0):
+        await asyncio.sleep(scene.chance.uniform(4, 8))
+
+
+async def one_way_wire(scene: Scene) -> None:
+    """Hold back what goes to a server, or what comes from it: one side hears the other, and is not heard."""
+    async with scene.chance.choice(scene.stage.wires).one_way(scene.chance.choice(list(Way))):
+        await asyncio.sleep(scene.chance.uniform(4, 8))
+
+
+async def trickling_wire(scene: Scene) -> None:
+    """Let each connection to a server pass a kilobyte a second."""
+    async with scene.chance.choice(scene.stage.wires).trickling(1_000.0):
+        await asyncio.sleep(scene.chance.uniform(4, 8))
+
+
+async def reset_wire(scene: Scene) -> None:
+    """Break all connections to a server in the middle of a frame."""
+    await scene.chance.choice(scene.stage.wires).reset()
+
+
 def _some(rows: Sequence[object], what: str) -> None:
     """Raise `LookupError` when there was nothing to hurt."""
     if not rows:
@@ -214,6 +238,10 @@ INJURIES: Mapping[str, Injury] = {
     "commit in reverse": commit_in_reverse,
     "hold lock": hold_lock,
     "expire soon": expire_soon,
+    "wire: slow": slow_wire,
+    "wire: one way": one_way_wire,
+    "wire: trickle": trickling_wire,
+    "wire: reset": reset_wire,
 }
 
 

@@ -30,6 +30,10 @@ SHARES: tuple[tuple[str, int], ...] = (
     ("commit in reverse", 4),
     ("hold lock", 1),
     ("expire soon", 3),
+    ("wire: slow", 1),
+    ("wire: one way", 1),
+    ("wire: trickle", 1),
+    ("wire: reset", 1),
 )
 
 

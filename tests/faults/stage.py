@@ -2,12 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
@@ -15,13 +16,15 @@ from chassis.postgres import Database, Identity, open_database
 from chassis.sealing import Keyring
 from contracts.topics import ALL
 from deploy.local import kafka_jars, postgres
-from deploy.local.kafka import Node
+from deploy.local.kafka import Node, Quorum
 from deploy.local.platform import Platform, platform
+from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.stack import Running
 from tests.faults.keeper import Death, Keeper, Unit
 from tests.faults.ledger.messages import ENTRIES
 from tests.faults.post import Post
 from tests.faults.rotation import Rotation
+from tests.faults.wire import Wire
 
 OTHERS = {"ledger": "tests.faults.ledger", "mirror": "tests.faults.mirror"}
 
@@ -49,6 +52,10 @@ class Broker(Protocol):
 
     @property
     def bootstrap(self) -> str: ...
+    @property
+    def wires(self) -> Sequence[Wire]:
+        """Give the wires that lead to it, where there are any."""
+
     async def pause(self, seconds: float) -> None: ...
     async def crash(self) -> None:
         """Kill a node and start it again."""
@@ -56,13 +63,18 @@ class Broker(Protocol):
 
 @dataclass(slots=True)
 class Single:
-    """One node; while it is away, Kafka is away."""
+    """One node at the end of a wire; while it is away, Kafka is away."""
 
     node: Node
+    wire: Wire
 
     @property
     def bootstrap(self) -> str:
-        return self.node.bootstrap
+        return f"{LOOPBACK}:{self.wire.port}"
+
+    @property
+    def wires(self) -> Sequence[Wire]:
+        return [self.wire]
 
     async def pause(self, seconds: float) -> None:
         async with self.node.process.frozen():
@@ -82,6 +94,8 @@ class Stage:
     post: Post
     server: postgres.Server
     broker: Broker
+    wires: Sequence[Wire]
+    """The network between the services and their servers."""
     ledger: Database
     keepers: dict[Unit, Keeper] = field(default_factory=dict)
     servers: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -178,6 +192,8 @@ async def stage(
         made = await stack.enter_async_context(
             platform(running, smtp_port=post.smtp_port, settings={**SETTINGS, **settings}, others=OTHERS, topics=TOPICS)
         )
+        wire = await stack.enter_async_context(Wire(free_port(), _port(server.url)).laid())
+        _connect_over(wire, made)
         environment = made.environments["ledger"]
         keyring = Keyring.load(
             "ledger", Path(environment["SAMBAND_PUBLIC_KEYS"]), Path(environment["SAMBAND_PRIVATE_KEYS"])
@@ -185,7 +201,7 @@ async def stage(
         ledger = await stack.enter_async_context(
             open_database(environment["SAMBAND_DATABASE_URL"], Identity("ledger", keyring), size=10, role="suite")
         )
-        found = Stage(made, post, server, broker, ledger)
+        found = Stage(made, post, server, broker, [wire, *broker.wires], ledger)
         stack.push_async_callback(found.end)
         for unit in units:
             found.keep(unit)
@@ -194,8 +210,36 @@ async def stage(
         yield found
 
 
+def _port(url: str) -> int:
+    port = urlsplit(url).port
+    assert port is not None
+    return port
+
+
+def _connect_over(wire: Wire, made: Platform) -> None:
+    """Have the services reach their database over the wire."""
+    name = "SAMBAND_DATABASE_URL"
+    made.environments = {
+        service: {**found, name: _over(wire, found[name])} for service, found in made.environments.items()
+    }
+
+
+def _over(wire: Wire, url: str) -> str:
+    """Give the same address at the wire's end."""
+    parts = urlsplit(url)
+    user, _, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user}@{LOOPBACK}:{wire.port}"))
+
+
 @asynccontextmanager
 async def single_broker(folder: Path) -> AsyncIterator[Single]:
-    """Start one node on the machine's Java."""
-    async with Node(folder / "kafka", java=await kafka_jars.java(), jars=await kafka_jars.jars(lambda _: None)) as node:
-        yield Single(node)
+    """Start one node on the machine's Java, which says that it is found at the wire's end."""
+    java, jars = await kafka_jars.java(), await kafka_jars.jars(lambda _: None)
+    quorum = Quorum.of(1)
+    wire = Wire(free_port(), quorum.seats[0].port)
+    seat = replace(quorum.seats[0], advertised_port=wire.port)
+    async with (
+        wire.laid(),
+        Node(folder / "kafka", java=java, jars=jars, quorum=quorum, seat=seat) as node,
+    ):
+        yield Single(node, wire)

@@ -37,7 +37,7 @@ def expect_nothing_damaged(result: Result) -> None:
     [
         pytest.param(name, marks=pytest.mark.goal(GOALS[name]) if name in GOALS else ())
         for name in INJURIES
-        if name != LONG and not name.startswith("die: ")
+        if name != LONG and not name.startswith(("die: ", "wire: "))
     ],
 )
 async def test_one_fault_damages_nothing(stage: Stage, injury: str) -> None:
@@ -64,6 +64,12 @@ async def test_a_death_in_the_middle_of_a_step_damages_nothing(stage: Stage, kin
         if {death.place for death in result.deaths} & set(PLACES[kind][2]):
             return
     pytest.fail(f"in {TRIES} rounds nothing died at {PLACES[kind][2]}")
+
+
+async def test_a_network_that_is_slow_or_broken_damages_nothing(stage: Stage) -> None:
+    """All four together, to whichever server: each alone would have the suite wait for four recoveries."""
+    result = await play_short(stage, *(name for name in INJURIES if name.startswith("wire: ")))
+    expect_nothing_damaged(result)
 
 
 async def test_several_faults_at_once_damage_nothing(stage: Stage) -> None:

@@ -1,7 +1,7 @@
 """Trio: three brokers, of which one at a time is hurt; the work goes on meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -10,6 +10,7 @@ from pathlib import Path
 from deploy.local import kafka_jars
 from deploy.local.kafka import Node
 from deploy.local.kafka_cluster import Cluster
+from tests.faults.wire import Wire
 
 IN_SYNC_SECONDS = 90.0
 """A broker that was killed may register again only when its old session is over, and then has to catch up."""
@@ -32,6 +33,10 @@ class Trio:
     @property
     def bootstrap(self) -> str:
         return self.cluster.bootstrap
+
+    @property
+    def wires(self) -> Sequence[Wire]:
+        return ()
 
     async def pause(self, seconds: float) -> None:
         await self.freeze(next(self.turns), seconds)
