@@ -17,6 +17,7 @@ from starlette.types import Message, Receive
 from chassis.errors import Kind, Refusal
 
 JSON = "application/json"
+OCTETS = "application/octet-stream"
 SECONDS = 20.0
 DEEPEST = 64
 LONGEST_LENGTH = 18
@@ -60,6 +61,14 @@ async def admit(headers: Headers, receive: Receive, *, largest: int, content_typ
             raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         check_json(body)
     return _replay(body, receive)
+
+
+def admit_octets(headers: Headers, receive: Receive, *, largest: int) -> Receive:
+    """Give the way to read octets on, bounded as they stream; raises an `HTTPException` (413, 415) before any is read."""
+    _refuse_declared_size(headers, largest)
+    if _content_type(headers) != OCTETS:
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, headers=_CLOSE)
+    return _bound(receive, largest)
 
 
 def check_json(body: bytes) -> None:

@@ -72,6 +72,7 @@ class _Admission:
     content_types: Collection[str]
     origins: Collection[str]
     same_site: bool
+    streamed: Mapping[re.Pattern[str], int]
 
     async def admit(self, scope: Scope, receive: Receive) -> Receive:
         """Refuse what may not enter; give the way to read the body on."""
@@ -83,6 +84,9 @@ class _Admission:
             raise UnreadableAddress
         if scope["method"] not in READING:
             self._refuse_cross_site(headers)
+            for path, largest in self.streamed.items():
+                if path.fullmatch(scope["path"]):
+                    return bodies.admit_octets(headers, receive, largest=largest)
         return await bodies.admit(headers, receive, largest=self.largest_body, content_types=self.content_types)
 
     def _refuse_cross_site(self, headers: Headers) -> None:
@@ -104,6 +108,7 @@ def create_app(  # noqa: PLR0913 -- a service's choices, each by its name.
     content_types: Collection[str] = (bodies.JSON,),
     origins: Collection[str] = (),
     same_site: bool = False,
+    streamed: Mapping[re.Pattern[str], int] | None = None,
     default_language: Language = Language.NB,
     quiet: Collection[str] = ("/livez", "/readyz", "/metrics"),
     trust_traceparent: bool = False,
@@ -112,11 +117,12 @@ def create_app(  # noqa: PLR0913 -- a service's choices, each by its name.
 
     `texts` are the service's own catalogues; the chassis' come after them. `largest_body` is in bytes. `origins` are
     those of our own pages (`https://portal.example`); `same_site` also lets pages write that a browser calls same-site
-    (sec-A16). Paths in `quiet` are timed but neither logged nor traced. With `trust_traceparent` the trace that
+    (sec-A16). What is written to a path in `streamed` are octets, at most so many bytes, which the route reads as they come
+    (sec-F1). Paths in `quiet` are timed but neither logged nor traced. With `trust_traceparent` the trace that
     a caller names goes on here; else ours is a new one, linked to it. A router carries its own prefix, which then stands
     in the metrics' route.
     """
-    admission = _Admission(largest_body, content_types, origins, same_site)
+    admission = _Admission(largest_body, content_types, origins, same_site, streamed or {})
     answerer = Answerer((*texts, Texts(LOCALES)), default_language)
     app = FastAPI(
         title=title,

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 import structlog
 from fastapi import APIRouter, FastAPI
 
-from chassis import dead_letters, health, http, janitor, jwks, migrate, telemetry
+from chassis import dead_letters, health, http, inbound, janitor, jwks, migrate, telemetry
 from chassis.consume import Consumer
 from chassis.errors import Misconfigured
 from chassis.handlers import Handlers, Lane
@@ -125,6 +125,7 @@ def _app(service: Service[S], settings: S, routers: Sequence[APIRouter]) -> Fast
         routers=routers,
         texts=[Texts(locales)] if (locales := service.folder / "locales").is_dir() else [],
         origins=settings.origins,
+        streamed={inbound.STREAMED: inbound.LARGEST},
         trust_traceparent=settings.trust_traceparent,
     )
 

@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from chassis import dead_letters, idempotency, inbox, outbox, relay, requests, restores
+from chassis import dead_letters, idempotency, inbound, inbox, outbox, relay, requests, restores
 from chassis.postgres import Database
 
-MODULES = (outbox, inbox, dead_letters, idempotency, relay, requests, restores)
+MODULES = (outbox, inbox, dead_letters, idempotency, inbound, relay, requests, restores)
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 VERBS = ("select", "insert", "update", "delete", "with")
 

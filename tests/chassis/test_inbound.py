@@ -1,0 +1,307 @@
+"""Inbound: a file that is signed comes once and whole, or not at all; what nobody refers to is erased."""
+
+import hashlib
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from chassis import http, inbound, janitor, signing
+from chassis.handlers import Handlers
+from chassis.inbound import LARGEST, PIECE, UnknownFile
+from chassis.postgres import Connection, Database
+from chassis.requests import Caller, Requests
+from chassis.sealing import Keyring
+from chassis.signing import Statement
+from contracts.requests import Declined
+from tests.support.asking import (
+    OURS,
+    Asker,
+    ForgetThing,
+    ThingRequestAccepted,
+    ThingRequestNotProven,
+    ThingRequestRefused,
+    answers,
+    arrival,
+    listening,
+    system,
+    take,
+)
+from tests.support.effects import Owner
+
+KEY, DESK_KEY = signing.new_key("member-1"), signing.new_key("desk-1", "P-256")
+CONTENT = b"%PDF-1.7 a letter"
+Change = Callable[[Statement], Statement]
+
+
+@pytest.fixture
+def known(database: Database) -> Database:
+    return listening(database, system("member", KEY), system("desk", DESK_KEY))
+
+
+@pytest.fixture
+def app(known: Database) -> FastAPI:
+    streamed = {inbound.STREAMED: LARGEST}
+    return http.create_app(title="things", version="1", routers=[inbound.router(known)], streamed=streamed)
+
+
+def facts(statement: Statement, **changes: str) -> Statement:
+    return replace(statement, facts={**statement.facts, **changes})
+
+
+def token(
+    content: bytes, *, key: signing.Key = KEY, upload_id: UUID | None = None, change: Change | None = None
+) -> str:
+    now = datetime.now(UTC).isoformat()
+    stated = inbound.statement(upload_id or uuid4(), "things", now, content)
+    return signing.sign(change(stated) if change else stated, b"", key)
+
+
+async def upload(
+    app: FastAPI, signed: str, content: Any = CONTENT, *, name: str = "member", **headers: str
+) -> httpx2.Response:
+    sent = {"Authorization": f"Bearer {signed}", "Content-Type": "application/octet-stream", "Accept-Language": "en"}
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app, raise_app_exceptions=False), base_url="https://things.example"
+    ) as client:
+        path = f"/v1/systems/{name}/inbound-files"
+        return await client.post(path, content=content, headers={**sent, **headers})
+
+
+async def kept(owner: Owner) -> int:
+    return int(await owner.fetchval("select count(*) from things.inbound_files where completed_at is not null"))
+
+
+async def read(known: Database, file_id: str) -> bytes:
+    async with known.transaction() as conn:
+        return b"".join([piece async for piece in inbound.read(conn, UUID(file_id))])
+
+
+@pytest.mark.goal("sec-F7")
+async def test_a_signed_file_is_kept_for_a_day_under_an_id_of_our_own(
+    app: FastAPI, known: Database, owner: Owner
+) -> None:
+    answer = await upload(app, token(CONTENT))
+    told = answer.json()
+    assert (answer.status_code, told["length"]) == (201, len(CONTENT))
+    assert told["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert await read(known, told["file_id"]) == CONTENT
+    left = await owner.fetchval("select expires_at - completed_at from things.inbound_files")
+    assert left == timedelta(days=1)
+
+
+async def test_a_p256_key_signs_as_well(app: FastAPI) -> None:
+    assert (await upload(app, token(CONTENT, key=DESK_KEY), name="desk")).status_code == 201
+
+
+async def test_the_same_upload_again_is_the_same_file(app: FastAPI, owner: Owner) -> None:
+    signed = token(CONTENT)
+    first, second = await upload(app, signed), await upload(app, signed)
+    assert (second.status_code, second.json()) == (201, first.json())
+    assert await kept(owner) == 1
+
+
+async def test_an_id_is_not_used_for_another_file(app: FastAPI) -> None:
+    name = uuid4()
+    assert (await upload(app, token(CONTENT, upload_id=name))).status_code == 201
+    other = await upload(app, token(b"another", upload_id=name), b"another")
+    assert (other.status_code, other.json()["type"]) == (409, "urn:samband:problem:upload-id-reused")
+
+
+def ago(**time: float) -> str:
+    return (datetime.now(UTC) - timedelta(**time)).isoformat()
+
+
+NOT_PROVEN: dict[str, Callable[[], tuple[str, str]]] = {
+    "nothing": lambda: ("", "member"),
+    "no JWS": lambda: ("e30", "member"),
+    "of a stranger": lambda: (token(CONTENT, key=signing.new_key("x")), "member"),
+    "of another system": lambda: (token(CONTENT, key=DESK_KEY), "member"),
+    "for another system": lambda: (token(CONTENT), "desk"),
+    "for a system that is not known": lambda: (token(CONTENT), "nobody"),
+    "for another service": lambda: (token(CONTENT, change=lambda s: facts(s, audience="auth")), "member"),
+    "a request's": lambda: (token(CONTENT, change=lambda s: replace(s, use="samband-request")), "member"),
+    "stale": lambda: (token(CONTENT, change=lambda s: facts(s, time=ago(minutes=6))), "member"),
+    "ahead": lambda: (token(CONTENT, change=lambda s: facts(s, time=ago(minutes=-3))), "member"),
+    "without a digest": lambda: (token(CONTENT, change=lambda s: facts(s, sha256="")), "member"),
+    "of a length below one": lambda: (token(b""), "member"),
+    "of no length": lambda: (token(CONTENT, change=lambda s: facts(s, length="many")), "member"),
+    "of no id": lambda: (token(CONTENT, change=lambda s: facts(s, message="../../etc/passwd")), "member"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_PROVEN)
+async def test_what_is_not_signed_as_it_must_be_is_refused_and_nothing_is_kept(
+    name: str, app: FastAPI, owner: Owner
+) -> None:
+    signed, to = NOT_PROVEN[name]()
+    answer = await upload(app, signed, name=to)
+    assert (answer.status_code, answer.json()["type"]) == (401, "urn:samband:problem:upload-not-proven")
+    assert await owner.fetchval("select count(*) from things.inbound_files") == 0
+
+
+@pytest.mark.parametrize("content", [b"%PDF-1.7 another", CONTENT + b"!", CONTENT[:-1], b""])
+async def test_content_that_is_not_what_was_signed_becomes_no_file(content: bytes, app: FastAPI, owner: Owner) -> None:
+    answer = await upload(app, token(CONTENT), content)
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:samband:problem:upload-differs")
+    assert await kept(owner) == 0
+
+
+class Endless:
+    """A body without an end, that counts what was taken of it."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            self.taken += 65_536
+            yield bytes(65_536)
+
+
+@pytest.mark.goal("sec-F1")
+async def test_a_body_is_cut_as_soon_as_it_is_longer_than_was_signed(app: FastAPI) -> None:
+    body = Endless()
+    assert (await upload(app, token(CONTENT), body)).status_code == 422
+    assert body.taken == 65_536
+
+
+@pytest.mark.goal("sec-F1")
+async def test_nothing_is_read_of_a_file_that_is_too_large_or_not_signed(app: FastAPI) -> None:
+    body, largest = Endless(), {"length": str(LARGEST + 1)}
+    answers = [
+        await upload(app, token(CONTENT, change=lambda s: facts(s, **largest)), body),
+        await upload(app, "", body),
+        await upload(app, token(CONTENT), body, **{"Content-Type": "application/pdf"}),
+        await upload(app, token(CONTENT), b"", **{"Content-Length": str(LARGEST + 1)}),
+    ]
+    assert [answer.status_code for answer in answers] == [413, 401, 415, 413]
+    assert body.taken == 0
+
+
+@pytest.mark.goal("sec-F1")
+async def test_the_largest_file_passes_and_is_never_whole_in_memory(app: FastAPI, known: Database) -> None:
+    content = bytes(LARGEST)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, LARGEST, 65_536):
+            yield content[start : start + 65_536]
+
+    signed = token(content)
+    tracemalloc.start()
+    try:
+        answer = await upload(app, signed, pieces())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.status_code == 201
+    assert peak < 8 * PIECE
+    assert hashlib.sha256(await read(known, answer.json()["file_id"])).digest() == hashlib.sha256(content).digest()
+
+
+async def test_a_system_that_lets_too_much_lie_is_told_to_wait(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch, known: Database
+) -> None:
+    monkeypatch.setattr(inbound, "WAITING", len(CONTENT))
+    first = await upload(app, token(CONTENT))
+    assert (await upload(app, token(CONTENT))).status_code == 429
+    assert (await upload(app, token(CONTENT, key=DESK_KEY), name="desk")).status_code == 201
+    async with known.transaction() as conn:
+        await inbound.refer(conn, UUID(first.json()["file_id"]), "member")
+    assert (await upload(app, token(CONTENT))).status_code == 201
+
+
+async def refer(known: Database, file_id: UUID, name: str = "member") -> inbound.File:
+    async with known.transaction() as conn:
+        return await inbound.refer(conn, file_id, name)
+
+
+async def test_a_file_that_is_referred_to_is_kept_until_it_is_let_go(
+    app: FastAPI, known: Database, owner: Owner
+) -> None:
+    file_id = UUID((await upload(app, token(CONTENT))).json()["file_id"])
+    found = await refer(known, file_id)
+    assert (found.id, found.length, found.sha256) == (file_id, len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+    assert await refer(known, file_id) == found
+    await janitor.loop(known)._tick()
+    assert await kept(owner) == 1
+    async with known.transaction() as conn:
+        await inbound.release(conn, file_id)
+    await janitor.loop(known)._tick()
+    assert await owner.fetchval("select count(*) from things.inbound_chunks") == 0
+    assert await kept(owner) == 0
+
+
+@pytest.mark.goal("sec-F15")
+async def test_a_file_is_its_systems_alone_and_anothers_looks_missing(app: FastAPI, known: Database) -> None:
+    file_id = UUID((await upload(app, token(CONTENT))).json()["file_id"])
+    for name, other in (("desk", file_id), ("member", uuid4())):
+        with pytest.raises(UnknownFile):
+            await refer(known, other, name)
+
+
+def reading() -> Handlers:
+    """Handlers that forget a thing when the file of its id says so."""
+    found = Handlers()
+    asked = Requests(
+        found, accepted=ThingRequestAccepted, refused=ThingRequestRefused, not_proven=ThingRequestNotProven
+    )
+
+    @asked.on(ForgetThing)
+    async def forget(conn: Connection, request: ForgetThing, caller: Caller) -> str:
+        file = await inbound.refer(conn, request.thing_id, caller.system)
+        content = b"".join([piece async for piece in inbound.read(conn, file.id)])
+        await inbound.release(conn, file.id)
+        return content.decode()
+
+    return found
+
+
+async def test_a_request_refers_to_a_file_and_one_without_it_is_refused(app: FastAPI, database: Database) -> None:
+    known = listening(database, system("member", KEY, types=frozenset({ForgetThing.type})))
+    asker = Asker("member", KEY, Keyring("member", {}, None))
+    file_id = UUID((await upload(app, token(CONTENT))).json()["file_id"])
+    for offset, name in enumerate((file_id, uuid4())):
+        signed = asker.sign(ForgetThing(thing_id=name, organisation_id=OURS))
+        await take(known, arrival(signed, offset=offset), found=reading())
+    accepted, refused = await answers(known)
+    assert accepted.given == CONTENT.decode()
+    assert (refused.reason, refused.code) == (Declined.BY_RULE, "urn:samband:problem:unknown-file")
+
+
+async def test_what_did_not_come_whole_cannot_be_referred_to(app: FastAPI, known: Database, owner: Owner) -> None:
+    await upload(app, token(CONTENT), CONTENT[:-1])
+    file_id = await owner.fetchval("select id from things.inbound_files")
+    with pytest.raises(UnknownFile):
+        await refer(known, file_id)
+
+
+@pytest.mark.parametrize(("whole", "hours"), [(True, 24), (False, 1)])
+async def test_what_nobody_refers_to_is_erased_in_its_time(
+    whole: bool, hours: int, app: FastAPI, known: Database, owner: Owner
+) -> None:
+    await upload(app, token(CONTENT), CONTENT if whole else CONTENT[:-1])
+    for age, left in ((timedelta(hours=hours, minutes=-5), 1), (timedelta(minutes=10), 0)):
+        await owner.execute("update things.inbound_files set expires_at = expires_at - $1::interval", age)
+        await janitor.loop(known)._tick()
+        assert await owner.fetchval("select count(*) from things.inbound_files") == left
+
+
+async def test_a_file_whose_day_is_over_is_missing_also_before_it_is_erased(
+    app: FastAPI, known: Database, owner: Owner
+) -> None:
+    file_id = UUID((await upload(app, token(CONTENT))).json()["file_id"])
+    await owner.execute("update things.inbound_files set expires_at = now() - interval '1 second'")
+    with pytest.raises(UnknownFile):
+        await refer(known, file_id)
+
+
+async def test_the_document_of_the_api_tells_of_the_body(app: FastAPI) -> None:
+    operation = app.openapi()["paths"][inbound.PATH]["post"]
+    assert list(operation["requestBody"]["content"]) == ["application/octet-stream"]
