@@ -13,7 +13,7 @@ import asyncpg
 import uvloop
 
 from chassis import logging, postgres, service, settings
-from chassis.commands import dead_letters, migrate, outbox, restores
+from chassis.commands import dead_letters, doctor, keys, migrate, outbox, restores
 from chassis.commands.command import EX_CONFIG, EX_REFUSED, EX_UNAVAILABLE, Bare, Command, Unavailable, say
 from chassis.errors import Misconfigured, Refusal
 from chassis.sealing import Keyring
@@ -36,7 +36,14 @@ Exit codes: 0 done; 1 refused, not found, or something is wrong; 2 used wrongly;
 
 def common(of: Service[S]) -> Sequence[Command | Bare]:
     """Give the commands that every service has."""
-    return (*migrate.COMMANDS, *outbox.COMMANDS, *dead_letters.COMMANDS, *restores.commands(of))
+    return (
+        *migrate.COMMANDS,
+        *outbox.COMMANDS,
+        *dead_letters.COMMANDS,
+        *restores.commands(of),
+        *keys.COMMANDS,
+        *doctor.COMMANDS,
+    )
 
 
 def main(of: Service[S], commands: Sequence[Command | Bare] = ()) -> int:
@@ -93,7 +100,7 @@ async def _run(of: Service[S], given: argparse.Namespace) -> int:
         logging.configure(of.name, given.action, read.log_level)
         api, worker = given.action != "worker", given.action != "api"
         return await service.serve(of, read, api=api, worker=worker, leaving=True)
-    logging.configure(of.name, "command", "ERROR")
+    logging.configure(of.name, "command", "ERROR", sys.stderr)
     try:
         return int(await given.work(of, given)) if given.bare else await _with_database(of, given)
     except Refusal as refusal:

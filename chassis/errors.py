@@ -38,3 +38,7 @@ class Refusal(Exception):
 
 class Misconfigured(Exception):
     """The service cannot start; the text says what is missing or wrong, where, and what to do."""
+
+
+class CannotLook(Exception):
+    """Something to be looked at does not answer, or does not tell; the text says what, where, and is safe to show."""

@@ -11,21 +11,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from chassis.arrival import Arrival
+from chassis.errors import CannotLook
 from chassis.outbox import LONG_SECONDS
-from chassis.postgres import Connection, Database
+from chassis.postgres import Database
 
 CHUNK = 20_000
 MARGIN = timedelta(hours=1)
 """How far Kafka's clock, which a record is found by, may be behind the database's, which the archive is written by."""
 KAFKA_SECONDS = 10.0
-
-
-class CannotLook(Exception):
-    """Kafka does not answer, a topic is missing, or a record cannot be decoded; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ async def find(  # noqa: PLR0913 -- where to look, and from when.
             async with database.transaction() as conn:
                 known = await known_of(conn, [arrival for arrival, _ in found], since=since)
             for arrival, milliseconds in found:
-                if _id(arrival) not in known:
+                if id_of(arrival) not in known:
                     yield Ghost(arrival, _moment(milliseconds))
 
 
@@ -71,9 +69,11 @@ union all
 select message_id from outbox_published where message_id in (select unnest($1::uuid[])) and published_at >= $2"""
 
 
-async def known_of(conn: Connection, arrivals: Sequence[Arrival], *, since: datetime) -> set[UUID]:
-    """Give the ids of those that this database owes or has sent since a time."""
-    ids = [message_id for arrival in arrivals if (message_id := _id(arrival)) is not None]
+async def known_of(
+    conn: "asyncpg.Connection[asyncpg.Record]", arrivals: Sequence[Arrival], *, since: datetime
+) -> set[UUID]:
+    """Give the ids of those that this database owes or has sent since a time, in the caller's transaction."""
+    ids = [message_id for arrival in arrivals if (message_id := id_of(arrival)) is not None]
     await conn.execute("set local statement_timeout = '600s'")
     rows = await conn.fetch(SELECT_KNOWN, ids, since - MARGIN, timeout=LONG_SECONDS)
     return {row[0] for row in rows}
@@ -92,7 +92,8 @@ def _moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _id(arrival: Arrival) -> UUID | None:
+def id_of(arrival: Arrival) -> UUID | None:
+    """Give the id by which a message of ours is known."""
     try:
         return UUID(arrival.envelope.id) if arrival.envelope else None
     except ValueError:

@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 from pydantic import SecretStr
@@ -24,8 +24,8 @@ NOISY = ("aiokafka", "uvicorn.error", "asyncio")
 AGAIN_SECONDS = 10.0
 
 
-def configure(service: str, role: str, level: str = "INFO") -> None:
-    """Send every log line of this process, also of libraries, to standard output as JSON."""
+def configure(service: str, role: str, level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send every log line of this process, also of libraries, to standard output (or `stream`) as JSON."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -42,7 +42,7 @@ def configure(service: str, role: str, level: str = "INFO") -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

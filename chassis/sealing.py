@@ -5,6 +5,7 @@ set is used to seal; every key of the own private set opens, so a new private ke
 """
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,8 +109,15 @@ class Keyring:
 
 
 def new_key(kid: str) -> ECKey:
-    """Make a private key for a reader."""
-    return ECKey.generate_key("P-256", {"kid": kid, "use": "enc"}, private=True)
+    """Make a private key for a reader; `iat` says when, for operators."""
+    members: Any = {"kid": kid, "use": "enc", "iat": int(time.time())}
+    return ECKey.generate_key("P-256", members, private=True)
+
+
+def public_half(private: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the public JWK of a private one."""
+    public = JWKRegistry.import_key(dict(private)).as_dict(private=False)
+    return dict(public)
 
 
 def _read(path: Path, *, private: bool) -> KeySet:

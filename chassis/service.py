@@ -34,6 +34,8 @@ from chassis.systems import Systems
 from chassis.texts import Texts
 from chassis.upkeep import Upkeep
 from chassis.watchdog import Watchdog
+from contracts import catalogue, topics
+from contracts.topics import Topic
 
 log = structlog.get_logger()
 
@@ -60,6 +62,18 @@ class Service(Generic[S]):
     loops: Callable[[Runtime[S]], Sequence[Loop]] = lambda _: ()
     upkeep: Upkeep = field(default_factory=Upkeep)
     version: str = "0.1.0"
+
+    @property
+    def sealed_to(self) -> list[str]:
+        """Name the readers to whom this service's messages are sealed."""
+        own = [message for message in catalogue.messages() if message.topic.owner == self.name]
+        return sorted({reader for message in own for reader in message.readers.values()})
+
+    @property
+    def topics(self) -> list[Topic]:
+        """Give the topics that this service writes or reads."""
+        read = {name for lane in self.handlers.lanes() for name in self.handlers.topics(Lane(lane))}
+        return [topic for topic in topics.ALL if topic.owner == self.name or topic.name in read]
 
     @property
     def migrations(self) -> list[migrate.Migration]:

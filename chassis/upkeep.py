@@ -30,6 +30,10 @@ class Finding:
     do: str = ""
 
 
+Look = Callable[[], Awaitable[Finding]]
+"""A check: looks and says what it found; raises `CannotLook` where it cannot."""
+
+
 async def _nothing(_: Connection) -> Mapping[str, int]:
     return {}
 
@@ -38,7 +42,7 @@ async def _leave(_: Connection, __: Ghost) -> str | None:
     return None
 
 
-def _no_checks(_: Any) -> Sequence[Callable[[], Awaitable[Finding]]]:
+def _no_checks(_: Any) -> Sequence[Look]:
     return ()
 
 
@@ -52,5 +56,5 @@ class Upkeep:
     """Ends what may not come alive again with an old state, in the transaction that raises the epoch; gives counts."""
     settle: Callable[[Connection, Ghost], Awaitable[str | None]] = _leave
     """Brings the database in line with a ghost and says with what, None for nothing; twice has no second effect."""
-    checks: Callable[[Any], Sequence[Callable[[], Awaitable[Finding]]]] = _no_checks
+    checks: Callable[[Any], Sequence[Look]] = _no_checks
     """What `doctor` looks at besides, from the settings."""

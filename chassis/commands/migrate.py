@@ -1,6 +1,7 @@
 """Migrate: bring the schema up to date, or look what is missing."""
 
 import argparse
+import sys
 from typing import Any
 
 from chassis import logging, migrate, settings
@@ -12,7 +13,7 @@ from chassis.service import Service
 async def run(of: Service[Any], given: argparse.Namespace) -> int:
     """Apply what is missing as the owner, or only list it."""
     read = settings.read(of.settings, of.name)
-    logging.configure(of.name, "migrate", read.log_level)
+    logging.configure(of.name, "migrate", read.log_level, sys.stderr)
     if given.check:
         return await _look(of, read)
     if read.owner_database_url is None:

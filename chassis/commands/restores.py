@@ -8,8 +8,8 @@ from uuid import UUID
 
 from chassis import ghosts, migrate, outbox, restores
 from chassis.commands.command import Command, Unavailable, count, no_arguments, output, past, say
-from chassis.errors import Misconfigured
-from chassis.ghosts import CannotLook, Ghost, Looked
+from chassis.errors import CannotLook, Misconfigured
+from chassis.ghosts import Ghost, Looked
 from chassis.postgres import Database
 from chassis.service import Runtime, Service
 from chassis.upkeep import Republish

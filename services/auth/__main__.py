@@ -9,11 +9,11 @@ from fastapi import APIRouter
 from chassis import cli
 from chassis.loop import Loop
 from chassis.service import Runtime, Service
-from services.auth import api, commands, workers
+from chassis.upkeep import Upkeep
+from services.auth import accounts, api, commands, restore, workers
 from services.auth.consumers import HANDLERS
 from services.auth.keys import Keys, Secrets
 from services.auth.login_codes import Limits
-from services.auth.restore import UPKEEP
 from services.auth.settings import AuthSettings
 
 
@@ -42,6 +42,11 @@ def loops(runtime: Runtime[AuthSettings]) -> Sequence[Loop]:
     return workers.loops(runtime.database, keys=Keys(settings.code_key), chance=Secrets(), limits=limits(settings))
 
 
+UPKEEP = Upkeep(
+    republish={"accounts": accounts.republish, "erased-accounts": accounts.republish_erased},
+    restored=restore.end_all,
+    settle=restore.settle,
+)
 SERVICE = Service(
     "auth", AuthSettings, Path(__file__).parent, routers=routers, handlers=HANDLERS, loops=loops, upkeep=UPKEEP
 )

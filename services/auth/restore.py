@@ -6,7 +6,6 @@ from uuid import UUID
 
 from chassis.ghosts import Ghost
 from chassis.postgres import Connection
-from chassis.upkeep import Upkeep
 from contracts.auth import AccountChanged, AccountErased
 from services.auth import accounts, store
 from services.auth.errors import NoSuchAccount
@@ -31,10 +30,3 @@ async def settle(conn: Connection, ghost: Ghost) -> str | None:
             await accounts.erase(conn, account_id)
             return "account erased again"
     return "readers told to forget the account" if await accounts.disown(conn, account_id) else None
-
-
-UPKEEP = Upkeep(
-    republish={"accounts": accounts.republish, "erased-accounts": accounts.republish_erased},
-    restored=end_all,
-    settle=settle,
-)

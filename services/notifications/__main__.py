@@ -8,11 +8,11 @@ from chassis import cli
 from chassis.loop import Loop
 from chassis.service import Runtime, Service
 from chassis.texts import Texts
-from services.notifications import workers
+from chassis.upkeep import Upkeep
+from services.notifications import checks, restore, workers
 from services.notifications.consumers import HANDLERS
 from services.notifications.courier import Courier
 from services.notifications.rendering import Renderer
-from services.notifications.restore import UPKEEP
 from services.notifications.settings import NotificationsSettings
 from services.notifications.smtp import Mailer
 
@@ -25,7 +25,14 @@ def loops(runtime: Runtime[NotificationsSettings]) -> Sequence[Loop]:
     return [*courier.loops(), workers.pruning(runtime.database, runtime.settings)]
 
 
-SERVICE = Service("notifications", NotificationsSettings, FOLDER, handlers=HANDLERS, loops=loops, upkeep=UPKEEP)
+SERVICE = Service(
+    "notifications",
+    NotificationsSettings,
+    FOLDER,
+    handlers=HANDLERS,
+    loops=loops,
+    upkeep=Upkeep(settle=restore.settle, checks=checks.checks),
+)
 
 if __name__ == "__main__":
     sys.exit(cli.main(SERVICE))

@@ -5,7 +5,6 @@ from pydantic import ValidationError
 from chassis import inbox
 from chassis.ghosts import Ghost
 from chassis.postgres import Connection
-from chassis.upkeep import Upkeep
 from contracts.auth import OtpRequested
 from contracts.notifications import MailBounced, MailDelivered
 from services.notifications import login_code_mails, store
@@ -30,6 +29,3 @@ async def settle(conn: Connection, ghost: Ghost) -> str | None:
     waited = await store.settle_sent_mail(conn, told.mail_id, outcome)
     fresh = told.kind in SOURCES and await inbox.note(conn, SOURCES[told.kind], str(told.about))
     return f"mail noted as {outcome}" if waited or fresh else None
-
-
-UPKEEP = Upkeep(settle=settle)

@@ -67,6 +67,12 @@ class Mailer:
             raise
         return refused or Answer(Verdict.WITHDRAWN)
 
+    async def greet(self) -> None:
+        """Connect as for a mail, and say good-bye; raises what the server or the way to it has against it."""
+        async with asyncio.timeout(self._settings.smtp_answer_seconds):
+            connection = await self._connect()
+        await self._quit(connection)
+
     async def close(self) -> None:
         """Say good-bye on every connection."""
         idle, self._idle = self._idle, []
