@@ -10,7 +10,7 @@ PROVEN := .local/proven.json
 PIN := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test faults mutants bench check containers docs format lint rules lock
+.PHONY: help setup demo up test faults mutants bench check containers docs format lint rules lock sbom
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -57,6 +57,7 @@ lint: setup ## Check format, lint, the rules of the house, types, import walls a
 	$(VENV)/bin/deptry chassis contracts services
 	$(VENV)/bin/deptry . --ignore DEP004
 	@$(RUN) -m deploy.documents check
+	@$(RUN) -m deploy.dependencies check
 
 check: lint test ## lint and test
 
@@ -78,3 +79,9 @@ lock: setup ## Pin what pyproject.toml asks for, with hashes; what is pinned sta
 	$(PIN) --group dev $(if $(UPGRADE),--upgrade) --output-file requirements.lock
 	cp requirements.lock deploy/requirements.lock
 	$(PIN) --output-file deploy/requirements.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(RUN) -m deploy.dependencies write
+
+sbom: setup ## Write what the image and the tools are made of, with licences and hashes, to .local/sbom.json (CycloneDX)
+	@mkdir -p .local
+	@$(RUN) -m deploy.dependencies sbom --output .local/sbom.json && echo .local/sbom.json
