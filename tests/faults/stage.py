@@ -45,6 +45,8 @@ SETTINGS = {
     "SAMBAND_STUCK_SECONDS": "20",
 }
 TOPICS = (*ALL, ENTRIES)
+START_SECONDS = 180.0
+"""What ten processes may take to start at once, on two cores that others use too."""
 
 
 class Broker(Protocol):
@@ -186,13 +188,13 @@ async def stage(
     """Start the units on servers of their own and wait until all are ready; stop them in order at the end."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(postgres.Server(folder / "postgres"))
+        wire = await stack.enter_async_context(Wire(free_port(), _port(server.url)).laid())
         post = await stack.enter_async_context(Post())
         running = Running(folder, server.url, broker.bootstrap)
         tell("servers are up")
         made = await stack.enter_async_context(
             platform(running, smtp_port=post.smtp_port, settings={**SETTINGS, **settings}, others=OTHERS, topics=TOPICS)
         )
-        wire = await stack.enter_async_context(Wire(free_port(), _port(server.url)).laid())
         _connect_over(wire, made)
         environment = made.environments["ledger"]
         keyring = Keyring.load(
@@ -205,7 +207,7 @@ async def stage(
         stack.push_async_callback(found.end)
         for unit in units:
             found.keep(unit)
-        await found.all_ready()
+        await found.all_ready(within=START_SECONDS)
         tell(f"{len(found.keepers)} processes are ready")
         yield found
 
