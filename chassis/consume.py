@@ -125,24 +125,19 @@ class Consumer:
         return [self._prefix + topic for topic in self._handlers.topics(self.lane)]
 
     @property
+    def client(self) -> Any:
+        """Give its Kafka client, None while it has none."""
+        return self._subscriber.consumer if self._subscriber else None
+
+    @property
     def in_hand(self) -> bool:
         """Tell whether it works, or waits out an outage: each of its steps ends by itself."""
         return self._in_hand > 0
 
     def reached(self) -> dict[TopicPartition, int]:
         """Give where it goes on in each partition that it has been given now, 0 where that is not known yet."""
-        client = self._subscriber.consumer if self._subscriber else None
+        client = self.client
         return {p: self._reached.get(self._own(p), 0) for p in (client.assignment() if client else ())}
-
-    def lags(self) -> dict[Partition, int]:
-        """Give how many messages of its partitions are not handled yet, as far as Kafka has told it with those it sent."""
-        client = self._subscriber.consumer if self._subscriber else None
-        ends = {p: client.highwater(p) for p in client.assignment()} if client else {}
-        return {
-            own: max(0, end - self._reached[own])
-            for partition, end in ends.items()
-            if end is not None and (own := self._own(partition)) in self._reached
-        }
 
     async def positions(self) -> dict[TopicPartition, int]:
         """Give where this service, in whatever process, goes on in each partition that it has read."""
@@ -166,11 +161,6 @@ class Consumer:
 
         Raises `Stuck` when such a client does not close: it may go on holding partitions that nobody reads.
         """
-        with telemetry.LAG.of(self.lane, self.lags):
-            await self._run()
-        log.info("consumer_stopped", group=self.consumer_group)
-
-    async def _run(self) -> None:
         while not self._stopping.is_set():
             broker, self._subscriber = self.broker()
             try:
@@ -182,6 +172,7 @@ class Consumer:
                 await self._rest(backoff(self._failures, longest=TRIES_APART))
             else:
                 await broker.stop()
+        log.info("consumer_stopped", group=self.consumer_group)
 
     async def _read(self, broker: KafkaBroker) -> None:
         """Read until stopped; raises whatever keeps the client from starting or from reading on."""

@@ -116,6 +116,7 @@ class Relay:
     async def run(self) -> None:
         """Lead whenever it may, until stopped; an outage of Postgres or Kafka is waited out."""
         failures = 0
+        telemetry.RELAY_LEADS.labels(service=self._service).set(0)
         while not self._stopping:
             try:
                 async with self.leadership() as conn:

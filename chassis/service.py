@@ -22,6 +22,7 @@ from chassis.consume import Consumer
 from chassis.errors import Misconfigured
 from chassis.handlers import Handlers, Lane
 from chassis.kafka import Sender
+from chassis.lag import Lag
 from chassis.loop import Loop, backoff, pulse
 from chassis.outbox import BELL as OUTBOX_BELL
 from chassis.parts import NotReady, Part, Parts
@@ -117,7 +118,7 @@ async def serve(service: Service[S], settings: S, *, api: bool, worker: bool, le
 def _observed(service: Service[S], settings: S) -> Iterator[None]:
     """Show what this process measures, and send its spans where the environment names an endpoint, for the block."""
     spans = read(TracingSettings, service.name)
-    telemetry.BUILD.info({"service": service.name, "version": service.version, "python": platform.python_version()})
+    telemetry.BUILD.labels(service.name, service.version, platform.python_version()).set(1)
     with ExitStack() as stack:
         if settings.metrics_port is not None:
             stack.enter_context(health.showing_metrics(settings.http_host, settings.metrics_port))
@@ -178,10 +179,11 @@ def worker_parts(service: Service[S], runtime: Runtime[S]) -> Iterator[Part]:
     ]
     for each in consumers:
         yield Part("consumers", each.consumer_group, each.run, each.stop, each.assigned.is_set)
+    lags = [Lag(each, topic_prefix=settings.topic_prefix).loop() for each in consumers]
     watchdog = Watchdog(consumers, database.ping, bootstrap=kafka, seconds=settings.stuck_seconds)
     yield Part("watchdog", "watchdog", watchdog.run, watchdog.stop)
     retries = dead_letters.Retries(database, service.handlers)
-    for loop in (*service.loops(runtime), *retries.loops(pool_size=settings.pool_size), janitor.loop(database)):
+    for loop in (*lags, *service.loops(runtime), *retries.loops(pool_size=settings.pool_size), janitor.loop(database)):
         yield Part("loops", loop.name, loop.run, loop.stop)
     sender = Sender(kafka, f"samband-{service.name}-relay", settings.topic_prefix)
     relay = Relay(settings.database_url, service.name, sender, archive_days=settings.archive_days)

@@ -1,9 +1,8 @@
 """Telemetry: the Prometheus metrics of everything in the chassis, with bounded labels."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -61,7 +60,7 @@ LOOP_LAG = Histogram(
     "samband_loop_lag_seconds", "How late the event loop comes to what is due, asked twice a second.", buckets=_SHORT
 )
 SPANS = Counter("samband_spans", "Spans recorded, sent, and lost because the endpoint did not take them.", ["outcome"])
-BUILD = Info("samband_build", "What runs here.")
+BUILD = Gauge("samband_build_info", "1, with what runs here.", ["service", "version", "python"])
 
 Lags = Mapping[tuple[str, int], int]
 """Messages that are not handled yet, by topic and partition."""
@@ -83,19 +82,18 @@ class _Lag(Collector):
                 family.add_metric([lane, topic, str(partition)], count)
         yield family
 
-    @contextmanager
-    def of(self, lane: str, lags: Callable[[], Lags]) -> Iterator[None]:
-        """Show a lane's lag for the block."""
+    def show(self, lane: str, lags: Callable[[], Lags]) -> None:
+        """Show a lane's lag from now on."""
         self._lanes[lane] = lags
-        try:
-            yield
-        finally:
-            del self._lanes[lane]
+
+    def hide(self, lane: str) -> None:
+        """Show it no more."""
+        self._lanes.pop(lane, None)
 
     def _family(self) -> GaugeMetricFamily:
         return GaugeMetricFamily(
             "samband_consumer_lag",
-            "Messages of its partitions that this consumer has not handled, by the last end that Kafka told it.",
+            "Messages of its partitions that this consumer has not handled; their ends are asked for every ten seconds.",
             labels=["lane", "topic", "partition"],
         )
 

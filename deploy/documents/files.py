@@ -11,6 +11,7 @@ from contracts.catalogue import Schema, text_of
 from deploy.documents import asyncapi, examples, page
 from deploy.documents.system import System
 from deploy.local.folders import CHECKOUT
+from deploy.observability import grafana
 
 SCHEMAS, RELEASED = Path("contracts/schemas"), Path("contracts/released")
 EXAMPLES, DIGESTS = Path("contracts/examples"), RELEASED / "examples.sha256"
@@ -23,7 +24,7 @@ def made(system: System) -> dict[Path, str]:
     services = {
         ASYNCAPI / f"{service.name}.json": text_of(asyncapi.document(system, service)) for service in system.services
     }
-    return {**schemas, **services, PAGE: page.text(system)}
+    return {**schemas, **services, PAGE: page.text(system), **grafana.made()}
 
 
 def write(files: dict[Path, str], root: Path = CHECKOUT) -> list[Path]:

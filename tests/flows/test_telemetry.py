@@ -1,4 +1,4 @@
-"""A request followed through the real processes: HTTP, outbox, Kafka, inbox, SMTP; and an endpoint that misbehaves."""
+"""A request followed through the real processes: HTTP, outbox, Kafka, inbox, SMTP; what they show; an endpoint that hangs."""
 
 import asyncio
 import base64
@@ -16,6 +16,7 @@ from deploy.local.platform import ROLES, Platform, platform
 from deploy.local.stack import Running
 from tests.conftest import given
 from tests.flows.conftest import SETTINGS, Crowd
+from tests.support.queries import asked_for, queries
 from tests.support.spans import Collector, Sent, collecting
 from tests.support.waiting import until
 
@@ -146,6 +147,17 @@ async def test_traces_outlive_workers_that_were_away_and_a_batch_that_joins_them
 
 async def _sent(collector: Collector, count: int) -> bool:
     return len({span.trace for span in collector.named("send auth.codes.v1")}) >= count
+
+
+async def test_what_dashboards_and_alerts_ask_for_is_shown_by_the_processes(samband: Platform) -> None:
+    shown: set[str] = set()
+    async with httpx2.AsyncClient() as client:
+        for role in ROLES:
+            text = (await client.get(samband.url(*role) + "/metrics")).text
+            families = {line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# TYPE")}
+            parts = {"histogram": ("_bucket", "_count", "_sum")}
+            shown |= {name + part for name, kind in families.items() for part in parts.get(kind, ("",))}
+    assert asked_for(queries()) - shown == {"up"}  # Which Prometheus itself makes.
 
 
 async def test_an_endpoint_that_never_answers_holds_up_neither_work_nor_the_end(
