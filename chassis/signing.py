@@ -99,8 +99,12 @@ def read_key(path: Path) -> Key:
 
 
 def fits(key: object) -> bool:
-    """Tell whether a key can sign here."""
-    return isinstance(key, ECKey | OKPKey) and key.curve_name in ALGORITHMS
+    """Tell whether a key is one for signing here."""
+    return (
+        isinstance(key, ECKey | OKPKey)
+        and key.curve_name in ALGORITHMS
+        and key.as_dict(private=False).get("use", "sig") == "sig"
+    )
 
 
 def _header(token: str) -> dict[str, Any]:

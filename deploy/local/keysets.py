@@ -24,10 +24,12 @@ def make(folder: Path, services: Iterable[str]) -> None:
 
 def make_system(
     folder: Path, name: str, requests: Iterable[str], organisations: Iterable[str] = (ANY,), *, curve: str = "Ed25519"
-) -> signing.Key:
-    """Let a system send requests: write `systems/<name>.json` for the services, and give its private key."""
+) -> Path:
+    """Let a system send requests: write `systems/<name>.json` for the services, and `outside/<name>.json` for itself."""
     key = signing.new_key(f"{name}-1", curve)
-    (folder / "systems").mkdir(parents=True, exist_ok=True)
     file, text = describe(name, [key], list(requests), list(organisations))
-    (folder / "systems" / file).write_text(text, encoding="utf-8")
-    return key
+    for half, content in (("systems", text), ("outside", json.dumps(key.as_dict(private=True)))):
+        (folder / half).mkdir(parents=True, exist_ok=True)
+        (folder / half / file).write_text(content, encoding="utf-8")
+        (folder / half / file).chmod(0o600)
+    return folder / "outside" / file

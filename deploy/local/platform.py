@@ -17,6 +17,7 @@ from pathlib import Path
 import asyncpg
 import httpx2
 
+from contracts.catalogue import messages
 from contracts.topics import ALL, Topic
 from deploy.local import kafka, keysets, ports, processes
 from deploy.local.folders import CHECKOUT
@@ -28,6 +29,8 @@ Launcher = Callable[[Mapping[str, str], tuple[str, ...]], list[str]]
 """Gives the command that runs a module, with its arguments, in an environment."""
 
 SERVICES = ("auth", "notifications")
+SYSTEM = "membership"
+"""A system outside that may ask for all that can be asked for, on anybody's behalf."""
 ROLES = (("auth", "api"), ("auth", "worker"), ("notifications", "worker"))
 ORGANISATION = {
     "SAMBAND_ORGANISATION": "Eksempelforbundet",
@@ -53,6 +56,8 @@ class Platform:
     environments: Mapping[str, Mapping[str, str]]
     modules: Mapping[str, str]
     """Each service with the module that is its composition root."""
+    system_key: Path
+    """The private key of `SYSTEM`, as a file."""
     launcher: Launcher = in_this_python
     ports: dict[tuple[str, str], int] = field(default_factory=dict)
     processes: dict[tuple[str, str], Process] = field(default_factory=dict)
@@ -144,6 +149,7 @@ async def platform(  # noqa: PLR0913 - what a platform may differ in; all but tw
     urls = await provision(running.postgres, name, modules)
     keys = running.folder / f"keys-{name}"
     keysets.make(keys, modules)
+    system_key = keysets.make_system(keys, SYSTEM, [each.type for each in messages() if each.topic.takes_requests])
     # A killed worker's partitions move after the session, and nobody shares out requests; a laptop need not wait as long
     # as a cluster.
     common = {
@@ -162,10 +168,11 @@ async def platform(  # noqa: PLR0913 - what a platform may differ in; all but tw
             "SAMBAND_OWNER_DATABASE_URL": urls[service].owner,
             "SAMBAND_PUBLIC_KEYS": str(keys / "public"),
             "SAMBAND_PRIVATE_KEYS": str(keys / "private" / f"{service}.json"),
+            "SAMBAND_SYSTEMS": str(keys / "systems"),
         }
         for service in modules
     }
-    made = Platform(running, name, prefix, environments, modules, launcher)
+    made = Platform(running, name, prefix, environments, modules, system_key, launcher)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_drop, running.postgres, name)
         stack.push_async_callback(made.stop)

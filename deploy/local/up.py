@@ -7,15 +7,25 @@ orchestrator would.
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
+from uuid import UUID
 
 from deploy.local import program
 from deploy.local.errors import SetupError
 from deploy.local.mailbox import Mailbox
-from deploy.local.platform import ROLES, Platform, log_of, platform
+from deploy.local.platform import ROLES, SYSTEM, Platform, log_of, platform
 from deploy.local.stack import stack
 
 PERSON = "kari.nordmann@eksempel.example"
+REGISTRATION = json.dumps(
+    {
+        "registration_id": str(UUID(int=1)),
+        "organisation_id": str(UUID(int=2)),
+        "address": "ola.nordmann@eksempel.example",
+        "language": "nb",
+    }
+)
 AGAIN_SECONDS = 2.0
 
 
@@ -60,6 +70,12 @@ Samband is up. Ctrl-C stops everything and leaves nothing behind.
 Ask for a code, then look at the caught e-mails:
 
   curl -s -c cookies -H 'content-type: application/json' {api}/v1/login-codes -d '{{"address": "{PERSON}"}}'
+
+Or let a system outside register somebody first (docs/integrate.md):
+
+  echo '{REGISTRATION}' |
+    .venv/bin/python -m deploy.request send auth.RegisterAccount.v1 --system {SYSTEM} --key {made.system_key} \\
+      --kafka {made.running.kafka} --topic-prefix {made.topic_prefix} --public-keys {api}
 """)
     sys.stdout.flush()
 
