@@ -209,12 +209,15 @@ def _waits(injured: Sequence[Injured], observed: Observed) -> dict[str, float]:
 async def _set_mood(stage: Stage, *, stumbling: bool) -> None:
     async with stage.admin() as conn:
         await conn.execute("update mirror.moods set stumbling = $1", stumbling)
-        if not stumbling:  # The code is mended: an operator lets what was parked be tried again.
-            await _change(conn, LET_GO)
+        if (
+            not stumbling
+        ):  # The code is mended, and nothing dies any more: an operator lets what was parked be tried again.
+            for service in ("mirror", "notifications"):
+                await _change(conn, LET_GO.format(service))
 
 
 LET_GO = """
-update mirror.dead_letters set parked_at = null, attempts = 0, deaths = 0, next_attempt_at = now()
+update {}.dead_letters set parked_at = null, attempts = 0, deaths = 0, next_attempt_at = now()
 where parked_at is not null"""
 # What the product would itself try within its longest pause is not waited for. Nothing else is helped: one that it would
 # leave for longer, or that waits behind another and is not woken, stays and is seen.
