@@ -64,7 +64,7 @@ check: lint test ## lint and test
 docs: setup ## Write the messages' schemas, AsyncAPI documents and page
 	@$(RUN) -m deploy.documents write
 
-bench: setup ## Measure throughput, delay, CPU and memory, about 10 minutes: BENCH="--quick"
+bench: setup ## Measure throughput, delay, CPU and memory, about 12 minutes: BENCH="--quick"
 	@$(RUN) -m bench $(BENCH)
 
 rules: setup ## Prove the rules: print which ones the marked tests that passed prove

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench import consumers, pipeline, report, services, usage
+from bench import consumers, pipeline, report, services, tracing, usage
 from bench.crew import Figures
 from bench.plan import Plan, full, quick
 from bench.report import Report
@@ -29,11 +29,12 @@ PARTS: Mapping[str, Part] = {
     "services": services.measure,
     "pipeline": pipeline.measure,
     "consumers": consumers.measure,
+    "tracing": tracing.measure,
 }
 PAGE = CHECKOUT / "docs" / "performance.md"
 EXAMPLES = """\
 examples:
-  python -m bench                              everything, about 10 minutes
+  python -m bench                              everything, about 12 minutes
   python -m bench --quick                      that everything works, about a minute
   python -m bench --only pipeline --repeats 5  the outbox and its relay alone, more carefully
   python -m bench --markdown                   and put the table into docs/performance.md

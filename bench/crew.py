@@ -1,7 +1,7 @@
 """Crew: writer, relay and reader at work together, and what one run of them shows."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from bench.samples import delays, load, percentile
 
 Figures = dict[str, float]
 WARM_UP_SECONDS = 1.0
+NOTHING_MORE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +102,16 @@ class Crew:
 
 
 @asynccontextmanager
-async def crew(ground: Ground, relay: str, *, clients: int) -> AsyncIterator[Crew]:
-    """Start the three afresh, with `ours` or the `textbook` relay, and let them warm up."""
+async def crew(
+    ground: Ground, relay: str, *, clients: int, environment: Mapping[str, str] = NOTHING_MORE
+) -> AsyncIterator[Crew]:
+    """Start the three afresh, with `ours` or the `textbook` relay and more in their environment, and let them warm up."""
     ground = await ground.renewed()
     async with AsyncExitStack() as stack:
-        reader = await stack.enter_async_context(ground.role("reader"))
-        relaying = await stack.enter_async_context(ground.role("relaying", kind=relay))
+        reader = await stack.enter_async_context(ground.role("reader", environment=environment))
+        relaying = await stack.enter_async_context(ground.role("relaying", kind=relay, environment=environment))
         await reader.ask("assigned")
-        writer = await stack.enter_async_context(ground.role("writer", clients=clients))
+        writer = await stack.enter_async_context(ground.role("writer", clients=clients, environment=environment))
         made = Crew(ground, writer, relaying, reader)
         # The first messages of each partition are tried one at a time, and Kafka's compiler has work to do.
         already = await writer.ask("written")

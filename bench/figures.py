@@ -135,7 +135,17 @@ CONSUMERS = (
     ),
     *(Figure(f"consumers.ratio_of_{count}_to_1", f"… {count} as a ratio to 1") for count in COUNTS[1:]),
 )
-ALL = (*PIPELINE, *SERVICES, *CONSUMERS)
+TRACING = (
+    Figure("tracing.none_per_second", "whole pipeline flat out without tracing, /s"),
+    Figure("tracing.a_tenth_per_second_ratio", "… with a tenth of the traces, as a ratio"),
+    Figure("tracing.all_per_second_ratio", "… with all traces, as a ratio"),
+    Figure("tracing.none_cpu_us_per_event", "CPU of an event in Python without tracing, µs"),
+    Figure("tracing.a_tenth_cpu_us_per_event_ratio", "… with a tenth of the traces, as a ratio"),
+    Figure("tracing.all_cpu_us_per_event_ratio", "… with all traces, as a ratio"),
+    Figure("tracing.none_memory_mib", "memory of a consumer without tracing, MiB"),
+    Figure("tracing.all_memory_mib", "… with all traces, MiB"),
+)
+ALL = (*PIPELINE, *SERVICES, *CONSUMERS, *TRACING)
 
 
 def rows(figures: Figures) -> list[Row]:

@@ -8,9 +8,10 @@ import uvloop
 from aiokafka import ConsumerRecord
 
 from bench import events, remote
-from bench.events import EventHappened
+from bench.events import SERVICE, EventHappened
 from bench.ground import identity
 from bench.places import Place
+from chassis import tracing
 from chassis.consume import Consumer
 from chassis.handlers import Handlers, Lane
 from chassis.postgres import Connection, open_database
@@ -67,4 +68,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    with tracing.sending(SERVICE, "1"):
+        uvloop.run(main())

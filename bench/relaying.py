@@ -13,6 +13,7 @@ from bench.ground import identity
 from bench.places import Place
 from bench.samples import Samples
 from bench.textbook import TextbookRelay
+from chassis import tracing
 from chassis.kafka import Outcome, Sender
 from chassis.outbox import BELL, Owed
 from chassis.postgres import open_database
@@ -55,4 +56,5 @@ def _relay(orders: dict[str, Any], samples: Samples) -> Relay | TextbookRelay:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    with tracing.sending(SERVICE, "1"):
+        uvloop.run(main())

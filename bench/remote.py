@@ -46,12 +46,15 @@ class Remote:
 
 @asynccontextmanager
 async def role(name: str, folder: Path, orders: Mapping[str, Any]) -> AsyncIterator[Remote]:
-    """Run `python -m bench.<name>` for the block, and return once it is ready to be asked."""
+    """Run `python -m bench.<name>` for the block, and return once it is ready to be asked.
+
+    What the orders have under `environment` is added to its own.
+    """
     socket = folder / f"{name}-{os.urandom(4).hex()}.socket"
     came: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
     came = asyncio.get_running_loop().create_future()
     server = await asyncio.start_unix_server(lambda reader, writer: came.set_result((reader, writer)), socket)
-    environment = {**os.environ, ORDERS: json.dumps({**orders, "socket": str(socket)})}
+    environment = {**os.environ, **orders.get("environment", {}), ORDERS: json.dumps({**orders, "socket": str(socket)})}
     command = [sys.executable, "-m", f"bench.{name}"]
     log = folder / f"bench-{name}.log"
     process = await processes.start(f"bench {name}", command, log=log, environment=environment, folder=CHECKOUT)

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
+from opentelemetry.trace import SpanKind
 
 from bench import events, remote
+from bench.events import SERVICE
 from bench.ground import identity
 from bench.samples import Samples
+from chassis import tracing
 from chassis.postgres import Database, open_database
 
 MOST_WAITING = 4
@@ -69,7 +72,8 @@ class Writer:
             await self._write()
 
     async def _write(self) -> None:
-        event = await events.write(self._database)
+        with tracing.resumed("write", None, kind=SpanKind.SERVER):  # As a request is.
+            event = await events.write(self._database)
         self._samples.add(event.bytes, time.monotonic_ns())
 
     def _result(self, began: int) -> dict[str, Any]:
@@ -85,4 +89,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    with tracing.sending(SERVICE, "1"):
+        uvloop.run(main())

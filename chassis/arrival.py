@@ -136,7 +136,7 @@ def read_envelope(headers: Sequence[tuple[str, bytes]]) -> Envelope:
     version = raw.get("ce_specversion")
     if version != SPEC_VERSION.encode():
         raise Broken("ce_specversion is missing" if version is None else "ce_specversion is not 1.0")
-    attributes: dict[str, str | None] = {"traceparent": tracing.read(raw.get("traceparent"))}
+    attributes: dict[str, str | None] = {"traceparent": tracing.read_header(raw.get("traceparent"))}
     for name in ATTRIBUTES:
         if (value := raw.get(f"ce_{name}")) is not None:
             try:

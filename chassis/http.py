@@ -175,7 +175,7 @@ class _Answering:
     def _traced(self, scope: Scope) -> AbstractContextManager[Span]:
         if scope["path"] in self._quiet:
             return nullcontext(tracing.NOTHING)
-        theirs = tracing.read(Headers(scope=scope).get("traceparent"))
+        theirs = tracing.read_header(Headers(scope=scope).get("traceparent"))
         parent, link = (theirs, None) if self._trust_traceparent else (None, theirs)
         return tracing.resumed(_method(scope), parent, kind=SpanKind.SERVER, links=[link])
 

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 import structlog
 from fastapi import APIRouter, FastAPI
 
-from chassis import dead_letters, health, http, inbound, janitor, jwks, migrate, telemetry
+from chassis import dead_letters, health, http, inbound, janitor, jwks, migrate, telemetry, tracing
 from chassis.consume import Consumer
 from chassis.errors import Misconfigured
 from chassis.handlers import Handlers, Lane
@@ -30,7 +30,7 @@ from chassis.postgres import Database, Identity, is_outage, open_database
 from chassis.relay import Relay
 from chassis.sealing import Keyring
 from chassis.server import Server, listen, not_yet
-from chassis.settings import ServiceSettings, TracingSettings, read
+from chassis.settings import ServiceSettings
 from chassis.systems import Systems
 from chassis.texts import Texts
 from chassis.upkeep import Upkeep
@@ -117,15 +117,11 @@ async def serve(service: Service[S], settings: S, *, api: bool, worker: bool, le
 @contextmanager
 def _observed(service: Service[S], settings: S) -> Iterator[None]:
     """Show what this process measures, and send its spans where the environment names an endpoint, for the block."""
-    spans = read(TracingSettings, service.name)
     telemetry.BUILD.labels(service.name, service.version, platform.python_version()).set(1)
     with ExitStack() as stack:
         if settings.metrics_port is not None:
             stack.enter_context(health.showing_metrics(settings.http_host, settings.metrics_port))
-        if spans.wanted:
-            from chassis.exporting import exporting  # noqa: PLC0415 -- the SDK takes memory: only where spans are sent.
-
-            stack.enter_context(exporting(service.name, service.version, spans))
+        stack.enter_context(tracing.sending(service.name, service.version))
         yield
 
 

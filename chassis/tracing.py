@@ -7,7 +7,7 @@ tracer is this module's own and never the process's: a library that finds one th
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from opentelemetry.context import Context
@@ -25,6 +25,8 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from chassis.settings import TracingSettings, read
+
 Attributes = Mapping[str, str | int]
 
 MOST_LINKS = 128
@@ -33,6 +35,18 @@ TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-
 _W3C = TraceContextTextMapPropagator()
 _NO_OP = NoOpTracer()
 _tracer: Tracer = _NO_OP
+
+
+@contextmanager
+def sending(service: str, version: str) -> Iterator[None]:
+    """Record spans for the block, and send them, where the environment names an endpoint; raises `Misconfigured`."""
+    settings = read(TracingSettings, service)
+    with ExitStack() as stack:
+        if settings.wanted:
+            from chassis.exporting import exporting  # noqa: PLC0415 -- the SDK takes memory: only where spans are sent.
+
+            stack.enter_context(exporting(service, version, settings))
+        yield
 
 
 @contextmanager
@@ -46,7 +60,7 @@ def recording(tracer: Tracer) -> Iterator[None]:
         _tracer = _NO_OP
 
 
-def read(header: str | bytes | None) -> str | None:
+def read_header(header: str | bytes | None) -> str | None:
     """Read a `traceparent` that came from outside; None for what is none."""
     text = header.decode("latin-1") if isinstance(header, bytes) else header or ""
     return text if TRACEPARENT.fullmatch(text) else None

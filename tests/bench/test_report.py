@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from bench import figures
-from bench.figures import ALL, at_least, at_most
+from bench.figures import ALL, TRACING, at_least, at_most
 from bench.plan import quick
 from bench.report import BEGIN, END, NoMarkers, Report, put_between_markers
+from bench.tracing import with_ratios
 
 PLAN = quick(clients=2, fsync=True, tell=print)
 
@@ -35,6 +36,15 @@ def test_the_table_says_what_was_missed_and_leaves_out_what_was_not_measured() -
     lines = found.text().splitlines()[3:]
     assert [line.split()[-1] for line in lines] == ["12,346", "MISSED", "met"]
     assert [row.figure.key for row in found.missed] == ["ratio_to_pgbench"]
+
+
+def test_what_tracing_costs_is_told_by_what_the_same_round_did_without() -> None:
+    measured = {"none_per_second": 200.0, "a_tenth_per_second": 190.0, "all_per_second": 100.0}
+    measured |= {"none_cpu_us_per_event": 100.0, "a_tenth_cpu_us_per_event": 105.0, "all_cpu_us_per_event": 150.0}
+    found = with_ratios({f"tracing.{name}": value for name, value in measured.items()})
+    assert found["tracing.a_tenth_per_second_ratio"] == pytest.approx(0.95)
+    assert found["tracing.all_cpu_us_per_event_ratio"] == pytest.approx(1.5)
+    assert {figure.key for figure in TRACING} - {"tracing.none_memory_mib", "tracing.all_memory_mib"} <= set(found)
 
 
 def test_json_nests_by_offered_rate_and_tells_the_conditions(tmp_path: Path) -> None:
