@@ -116,7 +116,20 @@ OVERVIEW = Board(
                 ),
             ),
         ),
-        ("Does work move?", (OUTBOX_AGE, LAG, PARKED)),
+        (
+            "Does work move?",
+            (
+                OUTBOX_AGE,
+                LAG,
+                PARKED,
+                Panel(
+                    "Requests of systems",
+                    "By what became of them; one that is not proven was signed by nobody that is known here.",
+                    (("{{system}} {{outcome}}", rate("samband_requests_total", "system, outcome")),),
+                    "ops",
+                ),
+            ),
+        ),
     ),
 )
 

@@ -96,7 +96,9 @@ def test_every_metric_is_on_a_dashboard() -> None:
 
 
 def test_every_value_that_a_query_compares_with_is_one_that_the_code_writes() -> None:
-    code = "".join(path.read_text(encoding="utf-8") for part in ("chassis", "services") for path in _sources(part))
+    code = "".join(
+        path.read_text(encoding="utf-8") for part in ("chassis", "contracts", "services") for path in _sources(part)
+    )
     values = {
         value
         for query in queries()
@@ -134,7 +136,9 @@ def test_the_labels_that_an_alert_speaks_of_are_those_that_it_has() -> None:
 
 
 def test_the_settings_commands_and_events_that_an_action_names_exist() -> None:
-    code = "".join(path.read_text(encoding="utf-8") for part in ("chassis", "services") for path in _sources(part))
+    code = "".join(
+        path.read_text(encoding="utf-8") for part in ("chassis", "contracts", "services") for path in _sources(part)
+    )
     actions = " ".join(rule["annotations"]["action"] for rule in rules())
     settings = set(re.findall("SAMBAND_([A-Z_]+)", actions))
     assert settings
