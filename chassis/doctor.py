@@ -17,6 +17,7 @@ from chassis.errors import CannotLook, Misconfigured
 from chassis.keysets import KeySets
 from chassis.service import Service
 from chassis.settings import ServiceSettings
+from chassis.systems import Systems
 from chassis.upkeep import Finding, Look, Verdict
 
 POSTGRES = 18
@@ -91,13 +92,14 @@ async def _connected(read: ServiceSettings) -> AsyncIterator["Connection"]:
 async def _keys(of: Service[Any], read: ServiceSettings) -> Finding:
     sets = KeySets(of.name, read.public_keys, read.private_keys)
     try:
-        found = keysets.list_keys(sets)
+        found, systems = keysets.list_keys(sets), list(Systems.load(read.systems))
     except Misconfigured as error:
         return _wrong("keys", str(error), "mount what is missing; `keys list` shows what is there")
     if faults := keysets.faults(sets, of.sealed_to):
         return _wrong("keys", "; ".join(faults), "mend the sets before anything is sealed; `keys list` shows each key")
     used = [key.key for key in found if key.used_by_writers and key.reader == of.name]
-    return _ok("keys", f"{len(found)} keys fit together; writers seal to {', '.join(used)}")
+    asking = f"; {len(systems)} systems may send requests" if systems else ""
+    return _ok("keys", f"{len(found)} keys fit together; writers seal to {', '.join(used)}{asking}")
 
 
 async def _postgres(conn: "Connection") -> Finding:

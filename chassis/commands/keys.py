@@ -10,6 +10,7 @@ from chassis import keysets, settings
 from chassis.commands.command import Bare, output, say
 from chassis.keysets import KeySets, WrongStep
 from chassis.service import Service
+from chassis.systems import Systems
 
 
 async def list_keys(of: Service[Any], given: argparse.Namespace) -> int:
@@ -18,6 +19,9 @@ async def list_keys(of: Service[Any], given: argparse.Namespace) -> int:
     for key in keysets.list_keys(sets):
         age = None if key.made_at is None else (datetime.now(UTC) - key.made_at).days
         output(asdict(key) | {"age_days": age})
+    for system in () if given.public and given.private else Systems.load(settings.read(of.settings, of.name).systems):
+        for kid in system.keys:
+            output({"key": kid, "system": system.name, "signs": sorted(system.requests)})
     faults = keysets.faults(sets, of.sealed_to)
     for fault in faults:
         say(f"wrong: {fault}")
@@ -76,7 +80,8 @@ COMMANDS = (
         _arguments,
         list_keys,
         "One line a key, never a secret: whether this service can open what is sealed to it (`opens`), and whether it is "
-        "the one that writers seal to (`used_by_writers`). Ends with 1 when the sets do not fit together.",
+        "the one that writers seal to (`used_by_writers`). Then the keys of systems that sign requests (SAMBAND_SYSTEMS), "
+        "with what they may ask for. Ends with 1 when the sets do not fit together.",
     ),
     Bare(
         "keys rotate",
