@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from uuid import UUID
 
@@ -66,6 +67,7 @@ Samband is up. Ctrl-C stops everything and leaves nothing behind.
   PostgreSQL       {made.admin}
   Kafka            {made.running.kafka}  (topics begin with {made.topic_prefix})
   logs             {log_of(made.running, "auth", "api").parent}
+  traces           {os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "none: set OTEL_EXPORTER_OTLP_ENDPOINT to have them sent")}
 
 Ask for a code, then look at the caught e-mails:
 
