@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,12 +13,14 @@ import httpx2
 import pytest
 
 from contracts.auth import RegisterAccount
+from contracts.requests import Declined, Unproven
 from deploy.local.folders import CHECKOUT
 from deploy.local.journey import Observer, code_in
 from deploy.local.mailbox import Mailbox
 from deploy.local.platform import SYSTEM, Platform
 from tests.flows.conftest import Crowd
-from tests.support import bus
+from tests.support import bus, integrators
+from tests.support.integrators import Integrator
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -132,3 +135,29 @@ async def test_what_nobody_answers_is_unknown_and_not_lost(samband: Platform) ->
         await samband.start("auth", "worker")
     code, answer = await ask(samband, given, *name)
     assert (code, answer["outcome"]) == (0, "accepted")
+
+
+@pytest.mark.parametrize(
+    ("register", "watch"),
+    [("register_account.py", "watch.py"), ("RegisterAccount.java", "Watch.java"), ("register-account.sh", "watch.sh")],
+)
+async def test_whoever_has_the_page_registers_an_account_and_watches_the_mail_leave(
+    register: str, watch: str, samband: Platform, crowd: Crowd, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    if why := integrators.lacks(register.rpartition(".")[2]):
+        pytest.skip(why)
+    integrator, address = Integrator.of(samband, tmp_path), f"{register.partition('.')[0].lower()}@eksempel.example"
+    answer = json.loads("{" + (await integrator.said(register, address, "en")).partition("{")[2])
+    assert (answer["system"], answer["request_type"]) == (SYSTEM, RegisterAccount.type)
+    person = await crowd.browser(address)
+    await person.ask()
+    (mail,) = await mailbox.wait_for(1, to=address, within=40)
+    assert (await person.redeem(code_in(mail))).status_code == httpx2.codes.CREATED
+    assert (await person.who_am_i()).json()["account_id"] == answer["given"]
+    assert await integrator.sees(watch, "notifications.deliveries.v1", "MailDelivered", answer["given"])
+
+
+def test_the_page_has_these_programs_and_says_each_reason_that_there_is() -> None:
+    assert {name.rpartition(".")[2] for name in integrators.PROGRAMS} == set(integrators.NEEDS)
+    assert len(integrators.PROGRAMS) == 6
+    assert [reason for reason in (*Declined, *Unproven) if f"`{reason}`" not in integrators.PAGE] == []
