@@ -16,7 +16,9 @@ from deploy.local.folders import CHECKOUT
 from deploy.local.platform import SYSTEM, Platform
 
 PAGE = (CHECKOUT / "docs" / "integrate.md").read_text(encoding="utf-8")
-PROGRAM = re.compile(r"^```\w+\n(?P<text>(?:#![^\n]*\n)?(?:#|//) (?P<name>[\w-]+\.\w+).*?)^```$", re.MULTILINE | re.DOTALL)
+PROGRAM = re.compile(
+    r"^```\w+\n(?P<text>(?:#![^\n]*\n)?(?:#|//) (?P<name>[\w-]+\.\w+).*?)^```$", re.MULTILINE | re.DOTALL
+)
 PROGRAMS = {found["name"]: found["text"] for found in PROGRAM.finditer(PAGE)}
 JARS = CHECKOUT / ".local" / f"kafka-{kafka_jars.VERSION}"
 INTERPRETERS = {
