@@ -29,7 +29,7 @@ from chassis.handlers import Handlers, Hung, Lane
 from chassis.inbox import Claim, Position
 from chassis.loop import backoff
 from chassis.parts import Stuck
-from chassis.postgres import Connection, Database, is_outage
+from chassis.postgres import Connection, Database, WentBack, is_outage
 from chassis.reading import Failed, TolerantConsumer, Unreadable
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ Records = tuple[ConsumerRecord, ...]
 
 
 class Stopped(Exception):
-    """The consumer was stopped while it waited out an outage; the batch comes again."""
+    """The consumer was stopped while it waited out an outage, or its client is replaced; the batch comes again."""
 
 
 class Consumer:
@@ -145,6 +145,16 @@ class Consumer:
             known = await inbox.positions(conn, self.lane)
         return {TopicPartition(self._prefix + topic, part): found.next_offset for (topic, part), found in known.items()}
 
+    async def look_back(self) -> int:
+        """Have the client replaced where the database is behind what was read: with no new message, no claim would tell."""
+        seen = dict(self._reached)
+        async with self._database.transaction() as conn:
+            known = await inbox.positions(conn, self.lane)
+        for own, offset in seen.items():
+            if (known[own].next_offset if own in known else 0) < offset:
+                self.fail(WentBack(f"the position of {own[0]} is behind what was read of it"))
+        return 0
+
     def _own(self, partition: TopicPartition) -> Partition:
         return partition.topic.removeprefix(self._prefix), partition.partition
 
@@ -234,6 +244,9 @@ class Consumer:
         while True:
             try:
                 await self._handle(arrivals, untried)
+            except WentBack as error:
+                self.fail(error)
+                raise Stopped from error
             except Exception as error:
                 # What is no outage here could not even be set aside: losing it is no choice, so it is tried again too.
                 failures += 1
@@ -337,7 +350,8 @@ class Consumer:
         reached = [(*own, arrival.offset, name(arrival)) for own, arrival in last.items()]
         keys = {(arrival.topic, arrival.key_digest) for arrival in arrivals if arrival.key_digest is not None}
         messages = [arrival.identity for arrival in arrivals]
-        return await inbox.claim(conn, self.lane, messages, reached=reached, keys=list(keys))
+        seen = [self._reached.get(own, 0) for own in last]
+        return await inbox.claim(conn, self.lane, messages, reached=reached, keys=list(keys), seen=seen)
 
     async def _set_aside(self, conn: Connection, arrival: Arrival, error: Exception) -> None:
         await dead_letters.set_aside(conn, self.lane, arrival, error)

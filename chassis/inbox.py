@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chassis.postgres import Connection
+from chassis.postgres import Connection, WentBack
 
 # One statement a batch: which messages are new, which keys have a message set aside, and where the partitions go on.
 CLAIM = """
@@ -14,6 +14,7 @@ with positions as (
     from unnest($4::text[], $5::int[], $6::bigint[], $9::text[]) as reached (topic, partition, offs, message)
     on conflict on constraint consumer_positions_pk do update set
         next_offset = excluded.next_offset, last_offset = excluded.last_offset, last_message = excluded.last_message
+    returning topic, partition, old.next_offset as before
 ),
 fresh as (
     insert into inbox (source, message_id) select * from unnest($2::text[], $3::text[])
@@ -22,7 +23,11 @@ fresh as (
 select source, message_id, null::bytea as key_digest from fresh
 union all
 select topic, null, key_digest from dead_letters
-where lane = $1 and (topic, key_digest) in (select * from unnest($7::text[], $8::bytea[])) group by topic, key_digest"""
+where lane = $1 and (topic, key_digest) in (select * from unnest($7::text[], $8::bytea[])) group by topic, key_digest
+union all
+select topic, null, null from positions
+join unnest($4::text[], $5::int[], $10::bigint[]) as seen (topic, partition, offs) using (topic, partition)
+where coalesce(positions.before, 0) < seen.offs"""
 
 SELECT_BLOCKED = """
 select topic, key_digest from dead_letters
@@ -45,23 +50,27 @@ class Claim:
     blocked: set[tuple[str, bytes]]
 
 
-async def claim(
+async def claim(  # noqa: PLR0913 -- one argument for each part of the one statement.
     conn: Connection,
     lane: str,
     messages: Sequence[tuple[str, str]],
     *,
     reached: Sequence[tuple[str, int, int, str | None]],
     keys: Sequence[tuple[str, bytes]],
+    seen: Sequence[int] = (),
 ) -> Claim:
     """Note messages as handled and how far partitions are read, in the caller's transaction.
 
     `reached` are (topic, partition, offset, message) of the last message of each partition, `keys` the (topic, key
     digest) whose dead letters matter. Another consumer that holds the same message is waited for. What it set aside
     meanwhile is not in this statement's snapshot, so the blocked keys are read again whenever some message was not new.
+    `seen` are the positions that the caller knows to have been there. Raises `WentBack` where one is behind that.
     """
     asked = _columns(keys, 2)
     *places, last = _columns(reached, 4)
-    rows = await conn.fetch(CLAIM, lane, *_columns(messages, 2), *places, *asked, last)
+    rows = await conn.fetch(CLAIM, lane, *_columns(messages, 2), *places, *asked, last, seen or [0] * len(reached))
+    if behind := [row[0] for row in rows if row[1] is None and row[2] is None]:
+        raise WentBack(f"the position of {behind[0]} is behind what was read of it")
     fresh = {(row[0], row[1]) for row in rows if row[1] is not None}
     if len(fresh) < len(set(messages)):
         rows = await conn.fetch(SELECT_BLOCKED, lane, *asked)

@@ -26,7 +26,14 @@ SESSION = {
     "lock_timeout": "3s",
     "idle_in_transaction_session_timeout": "60s",
 }
+
+
+class WentBack(Exception):
+    """The database is behind what this process has seen it say: it was restored, or failed over to one that was behind."""
+
+
 _OUTAGES = (
+    WentBack,
     OSError,  # TimeoutError and ConnectionError among them.
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,

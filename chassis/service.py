@@ -42,6 +42,8 @@ log = structlog.get_logger()
 
 S = TypeVar("S", bound=ServiceSettings)
 
+LOOK_BACK_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime(Generic[S]):

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from chassis import inbox
 from chassis.postgres import Connection, Database
 from tests.conftest import Bus
-from tests.support.effects import Owner, effects_until, send
+from tests.support.effects import Owner, effects_until, expect_effects, send
 from tests.support.lanes import TOPIC, consuming, handlers
 from tests.support.things import ThingHappened
 
@@ -36,6 +36,50 @@ async def test_what_kafka_brings_before_the_positions_are_known_does_not_go_befo
     monkeypatch.setattr(inbox, "positions", slow)
     async with consuming(database, bus, handlers()):
         assert await effects_until(owner, thing, 9) == list(range(10))
+
+
+async def _go_back(owner: Owner) -> None:
+    """Let the database be as it was before the last message, in one moment, as after a failover that lost it."""
+    async with owner.transaction():
+        await owner.execute("delete from things.effects where id = (select max(id) from things.effects)")
+        await owner.execute("delete from things.inbox where handled_at = (select max(handled_at) from things.inbox)")
+        await owner.execute("delete from things.consumer_positions")
+        await owner.execute("insert into things.consumer_positions select * from things.saved")
+
+
+@pytest.mark.goal("rel-R11")
+async def test_a_consumer_that_runs_through_a_restore_takes_again_what_was_forgotten(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
+    thing = uuid4()
+    async with consuming(database, bus, handlers()):
+        await send(bus, ThingHappened(thing_id=thing, n=1))
+        await expect_effects(owner, thing, 1)
+        await owner.execute("create table things.saved as select * from things.consumer_positions")
+        await send(bus, ThingHappened(thing_id=thing, n=2))
+        await expect_effects(owner, thing, 1, 2)
+        await _go_back(owner)
+        await send(bus, ThingHappened(thing_id=thing, n=3))
+        assert await effects_until(owner, thing, 3) == [1, 2, 3]
+    assert await owner.fetchval("select count(*) from things.dead_letters") == 0
+
+
+@pytest.mark.goal("rel-R11")
+async def test_what_was_forgotten_is_taken_again_also_when_nothing_new_comes(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
+    thing = uuid4()
+    async with consuming(database, bus, handlers()) as consumer:
+        await send(bus, ThingHappened(thing_id=thing, n=1))
+        await expect_effects(owner, thing, 1)
+        await owner.execute("create table things.saved as select * from things.consumer_positions")
+        await send(bus, ThingHappened(thing_id=thing, n=2))
+        await expect_effects(owner, thing, 1, 2)
+        await consumer.look_back()
+        await _go_back(owner)
+        await expect_effects(owner, thing, 1)
+        await consumer.look_back()
+        await expect_effects(owner, thing, 1, 2)
 
 
 async def _commit_ends(bus: Bus, group: str) -> None:

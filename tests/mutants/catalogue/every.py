@@ -1,5 +1,12 @@
 """Every mutant, in the order in which they are hunted."""
 
-from tests.mutants.catalogue import mailing, receiving, sending, signing_in, writing
+from tests.mutants.catalogue import mailing, receiving, restoring, sending, signing_in, writing
 
-EVERY = (*writing.MUTANTS, *sending.MUTANTS, *receiving.MUTANTS, *mailing.MUTANTS, *signing_in.MUTANTS)
+EVERY = (
+    *writing.MUTANTS,
+    *sending.MUTANTS,
+    *receiving.MUTANTS,
+    *mailing.MUTANTS,
+    *signing_in.MUTANTS,
+    *restoring.MUTANTS,
+)
