@@ -96,8 +96,8 @@ async def serve(service: Service[S], settings: S, *, api: bool, worker: bool, le
     systems = Systems.load(settings.systems)
     identity = Identity(service.name, keyring, settings.largest_message, systems, settings.clock_skew_seconds)
     role = "all" if api and worker else "api" if api else "worker"
-    listening = listen(settings.http_host, settings.http_port)
     with _observed(service, settings):
+        listening = listen(settings.http_host, settings.http_port)
         async with Parts(leaving=leaving) as parts:
             router = partial(health.router, alive=parts.why_not_alive, shows_metrics=settings.metrics_port is None)
             app = _app(service, settings, [router({"postgres": _not_open}), not_yet()])

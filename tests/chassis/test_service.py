@@ -19,6 +19,7 @@ from chassis.settings import ServiceSettings
 from deploy.local.ports import LOOPBACK, free_port
 from tests.conftest import Clone, given
 from tests.support.forwarding import Forwarder, forwarding
+from tests.support.spans import Sent, collecting
 from tests.support.waiting import until
 
 
@@ -179,3 +180,41 @@ async def test_one_that_is_told_to_stop_is_not_ready_and_goes_on_for_a_while(clo
         assert (await served.answer("/v1/things")).status_code == httpx2.codes.OK
         async with asyncio.timeout(30):
             assert await served.task == 0
+
+
+THEIRS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+async def test_it_shows_its_metrics_on_a_port_of_their_own_and_sends_its_spans(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with collecting() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+        own = {"metrics_port": free_port(), "trust_traceparent": True}
+        settings = settings_of(clone, clone.urls("things").app).model_copy(update=own)
+        async with serving(settings) as served:
+            await served.ready()
+            await served.client.get("/v1/things", headers={"traceparent": THEIRS})
+            assert (await served.client.get("/metrics")).status_code == httpx2.codes.NOT_FOUND
+            metrics = await served.client.get(f"http://{LOOPBACK}:{settings.metrics_port}/metrics")
+            assert "samband_build_info{" in metrics.text
+            assert 'service="things"' in metrics.text
+
+            async def came() -> list[Sent] | None:
+                return collector.named("GET /v1/things") or None
+
+            (span,) = await until(came, what="the span of the request")
+        assert (span.service, span.trace) == ("things", THEIRS.split("-")[1])
+
+
+async def test_an_endpoint_for_spans_that_is_none_is_said_before_anything_starts(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318")
+    settings = settings_of(clone, clone.urls("things").app)
+    with pytest.raises(Misconfigured, match="OTEL_EXPORTER_OTLP_ENDPOINT"):
+        await serve(SERVICE, settings, api=True, worker=False)
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
+    async with serving(settings) as served:  # The port is free again.
+        await served.ready()
