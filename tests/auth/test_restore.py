@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 from aiokafka import ConsumerRecord
 
-from chassis import cli, restores
+from chassis import cli, outbox, restores
 from chassis.arrival import Arrival
+from chassis.commands.command import Unavailable
 from chassis.ghosts import Ghost
 from chassis.postgres import Identity, open_database
 from chassis.service import Runtime
@@ -20,7 +21,8 @@ from services.auth.__main__ import SERVICE
 from services.auth.errors import NoSuchAccount
 from services.auth.settings import AuthSettings
 from tests.auth.world import Owner, World
-from tests.conftest import Clone
+from tests.conftest import Bus, Clone
+from tests.support import bus as stranger
 from tests.support.lanes import headers
 
 pytestmark = pytest.mark.goal("rel-R11")
@@ -192,3 +194,28 @@ async def test_ghosts_are_looked_for_only_where_the_archive_can_tell_them(
     off = settings.model_copy(update={"archive_days": 0})
     code, _, said = await run(clone, off, capsys, "outbox", "ghosts", "--since", "0m")
     assert (code, said) == (1, "refused: nothing is archived here, so that no record can be told from a ghost\n")
+    with pytest.raises(Unavailable, match=r"Kafka at 127\.0\.0\.1:1 does not answer as it should"):
+        await run(clone, settings, capsys, "outbox", "ghosts", "--since", "0m")
+
+
+async def test_records_are_told_from_ghosts_by_outbox_and_archive_and_by_type(
+    clone: Clone, bus: Bus, world: World, owner: Owner, auth_settings: AuthSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = auth_settings.model_copy(update={"kafka": bus.bootstrap, "topic_prefix": bus.prefix})
+    for _ in range(2):
+        await world.add(f"person{uuid4().hex[:8]}@example.no")
+    async with world.database.transaction() as conn:
+        rows = await outbox.cycle(conn, [], archive=True, held_keys=[], held_topics=[], limit=9)
+        await outbox.cycle(conn, [rows[0].id], archive=True, held_keys=[], held_topics=[], limit=9)
+    for row in rows:
+        await stranger.write(bus.bootstrap, bus.prefix + row.topic, row.payload, headers=row.kafka_headers())
+    await stranger.write(bus.bootstrap, bus.prefix + rows[0].topic, b"{}", headers=headers(AccountErased.type))
+    await stranger.write(bus.bootstrap, bus.prefix + rows[0].topic, None, headers=[("strange", b"\xff")])
+    code, lines, _ = await run(clone, settings, capsys, "outbox", "ghosts", "--since", "1m")
+    *ghosts, last = lines
+    assert code == 1
+    assert [ghost["type"] for ghost in ghosts] == [AccountErased.type, None]
+    assert ghosts[1]["fault"] == "ce_specversion is missing" and ghosts[1]["ghost"] is None
+    assert (last["records"], last["ghosts"], last["settled"]) == (4, 2, 0)
+    code, lines, _ = await run(clone, settings, capsys, "outbox", "ghosts", "--since", "1m", "--type", "auth.Other.v1")
+    assert (code, lines[0]["ghosts"]) == (0, 0)

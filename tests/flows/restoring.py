@@ -146,6 +146,7 @@ async def _heal(day: Day, backed_up_at: datetime) -> None:
     await day.command("auth", "republish", "--batch", "50")
     await until(lambda: _is_quiet(day), what="all to be sent and read", seconds=60)
     day.records = await day.read(topics.ACCOUNTS.name)
+    await asyncio.gather(*(day.command(service, "doctor") for service in SERVICES))
 
 
 async def _log_in(day: Day, name: str) -> None:
