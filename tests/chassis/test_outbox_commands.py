@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -121,7 +121,7 @@ async def test_replaying_a_type_that_does_not_exist_is_refused_with_those_that_d
     assert (await run("outbox replay --since 1h --type things.ThingRetired.v1 --dry-run"))[0] == 0
 
 
-@pytest.mark.parametrize("since", ["yesterday", "31.12.2026", (datetime.now(UTC) + timedelta(days=2)).isoformat()])
+@pytest.mark.parametrize("since", ["yesterday", "31.12.2026", "2999-01-01"])
 def test_a_time_that_is_none_or_is_ahead_is_refused_in_words(since: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         cli.parser(SERVICE, ()).parse_args(["outbox", "replay", "--since", since])
