@@ -125,7 +125,7 @@ def _read(path: Path, *, private: bool) -> KeySet:
         keys = [JWKRegistry.import_key(key) for key in json.loads(path.read_text(encoding="utf-8"))["keys"]]
     except OSError as error:
         raise Misconfigured(f"the key set {path} cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError, JoseError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError, JoseError) as error:
         raise Misconfigured(f"{path} is not a JWK Set (RFC 7517): {type(error).__name__}") from None
     half = "private" if private else "public"
     if not keys:

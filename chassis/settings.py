@@ -1,14 +1,18 @@
 """Settings: what a service reads from its environment, checked once, frozen; every default is safe."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, HttpUrl, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from chassis.errors import Misconfigured
 
 PREFIX = "SAMBAND_"
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:[0-9]{1,5})?")
+_SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 
 
 class ServiceSettings(BaseSettings):
@@ -73,6 +77,8 @@ class ServiceSettings(BaseSettings):
     def _is_postgres(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("postgresql://", "postgres://")):
             raise ValueError("must begin with postgresql://")
+        if value is not None and not _can_be_dialled(value):
+            raise ValueError("must be postgresql://user:password@host:port/database, its port a number")
         return value
 
     @classmethod
@@ -115,6 +121,17 @@ class TracingSettings(BaseSettings):
         return endpoint is not None and not self.sdk_disabled and self.traces_exporter == "otlp"
 
 
+def _can_be_dialled(address: str) -> bool:
+    """Tell whether the client can take an address apart: it would raise anything, much later, and say it in a log."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    modes = parse_qs(parts.query).get("sslmode", ["prefer"])
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    return all(map(_HOST.fullmatch, hosts)) and set(modes) <= _SSL_MODES
+
+
 S = TypeVar("S", bound=BaseSettings)
 
 
@@ -122,13 +139,18 @@ def read(settings: type[S], service: str) -> S:
     """Read settings from the environment; raises `Misconfigured` naming each variable, never its value."""
     try:
         return settings()
+    except SettingsError as error:  # It gives up at the first, and names the field in its text alone.
+        named = [name for name in settings.model_fields if f'"{name}"' in str(error)]
+        lines = [_line(settings, name, "is not JSON") for name in named]
     except ValidationError as error:
-        lines = []
-        for fault in error.errors(include_input=False, include_url=False, include_context=False):
-            name = str(fault["loc"][0])
-            about = settings.model_fields[name].description
-            what = "is missing" if fault["type"] == "missing" else fault["msg"]
-            lines.append(
-                f"  {settings.model_config['env_prefix']}{name.upper()}: {what}" + (f" ({about})" if about else "")
-            )
-        raise Misconfigured(f"{service} cannot start, its environment is not right:\n" + "\n".join(lines)) from None
+        faults = error.errors(include_input=False, include_url=False, include_context=False)
+        lines = [
+            _line(settings, str(fault["loc"][0]), "is missing" if fault["type"] == "missing" else fault["msg"])
+            for fault in faults
+        ]
+    raise Misconfigured(f"{service} cannot start, its environment is not right:\n" + "\n".join(lines)) from None
+
+
+def _line(settings: type[BaseSettings], name: str, what: str) -> str:
+    about = settings.model_fields[name].description
+    return f"  {settings.model_config['env_prefix']}{name.upper()}: {what}" + (f" ({about})" if about else "")

@@ -91,7 +91,7 @@ def read_key(path: Path) -> Key:
         key = JWKRegistry.import_key(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise Misconfigured(f"the key {path} cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError, JoseError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError, JoseError) as error:
         raise Misconfigured(f"{path} is no JWK (RFC 7517): {type(error).__name__}") from None
     if not isinstance(key, ECKey | OKPKey) or not fits(key) or not key.is_private or not key.kid:
         raise Misconfigured(f"{path} must be a private Ed25519 or P-256 key with a `kid`")

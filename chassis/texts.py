@@ -58,12 +58,12 @@ def _compile(path: Path) -> gettext.GNUTranslations:
         if message.id:
             _check(message, path)
     compiled = io.BytesIO()
-    write_mo(compiled, catalogue)
-    compiled.seek(0)
     try:
+        write_mo(compiled, catalogue)
+        compiled.seek(0)
         return gettext.GNUTranslations(compiled)
-    except ValueError as error:
-        reason = f"{path}: Plural-Forms: {error}"
+    except (ValueError, LookupError) as error:
+        reason = f"{path}: Plural-Forms or charset: {error}"
         raise CatalogueError(reason) from error
 
 
@@ -85,6 +85,9 @@ def _read(path: Path) -> Catalog:
     except PoFileError as error:
         # Babel counts lines from zero and puts the number last.
         reason = f"{path}:{error.lineno + 1}: {str(error).rpartition(' on ')[0]}"
+        raise CatalogueError(reason) from error
+    except (ValueError, LookupError) as error:
+        reason = f"{path}: a field of its header cannot be read: {error}"
         raise CatalogueError(reason) from error
 
 

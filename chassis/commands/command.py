@@ -17,6 +17,10 @@ EX_CONFIG = 78
 """The exit code of a service that cannot start as it is configured (sysexits.h)."""
 
 
+MOST = 2**63 - 1
+LONGEST_NUMBER = len(str(MOST))
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """An operator's command that needs the database; `name` may have two words, `about` is what its `--help` teaches."""
@@ -64,9 +68,9 @@ def moment(text: str) -> datetime:
         if text[-1:] in units and text[:-1].isdecimal():
             return datetime.now(UTC) - timedelta(**{units[text[-1]]: int(text[:-1])})
         found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError("a time such as 2026-11-23T08:00:00+01:00, or 90m, 6h, 7d") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def past(text: str) -> datetime:
@@ -78,7 +82,7 @@ def past(text: str) -> datetime:
 
 
 def count(text: str) -> int:
-    """Read a number of 1 or more."""
-    if not text.isdecimal() or not text.isascii() or (found := int(text)) < 1:
-        raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
-    return found
+    """Read a number of 1 or more, as large as a database's `bigint` at most."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER) or not 1 <= int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {MOST}")
+    return int(text)

@@ -71,23 +71,23 @@ def _readable(value: bytes | None) -> str | None:
 
 
 def _page_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--after", type=int, default=0, help="begin behind this id")
+    parser.add_argument("--after", type=count, default=0, help="begin behind this id")
     parser.add_argument("--limit", type=count, default=100, help="default 100")
 
 
 def _show_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", type=int)
+    parser.add_argument("id", type=count)
     parser.add_argument("--content", action="store_true", help="open the record as well; it may hold people's data")
 
 
 def _one_or_all_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("id", type=int, nargs="?", default=None)
+    which.add_argument("id", type=count, nargs="?", default=None)
     which.add_argument("--all", action="store_true", help="every parked message")
 
 
 def _id_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", type=int)
+    parser.add_argument("id", type=count)
 
 
 COMMANDS = (

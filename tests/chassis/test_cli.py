@@ -189,11 +189,36 @@ def test_a_span_is_counted_back_from_now(text: str, back: timedelta) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "d", "-1d", "1.5h", "1w", "²d", "yesterday", "23.11.2026", "99999999999d", "3000000d"]
+    "text",
+    [
+        "",
+        "d",
+        "-1d",
+        "1.5h",
+        "1w",
+        "²d",
+        "yesterday",
+        "23.11.2026",
+        "99999999999d",
+        "3000000d",
+        "0001-01-01T00:00+14:00",
+    ],
 )
 def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="a time such as 2026-11-23T08:00:00"):
         moment(text)
+
+
+@pytest.mark.parametrize(
+    "line", ["show 0", "show 9223372036854775808", "list --after 1e3", "list --limit -1", "discard ٣"]
+)
+def test_a_number_that_is_none_or_that_no_row_can_have_is_refused_in_words(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.parser(SERVICE, ()).parse_args(["dead-letters", *line.split()])
+    assert end.value.code == 2
+    assert "must be a whole number from 1 to 9223372036854775807" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -141,3 +141,42 @@ def test_origins_are_a_list_with_commas(text: str, origins: tuple[str, ...], mon
 def test_other_variables_of_the_platform_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAMBAND_SMTP_HOST", "mail.example")
     assert read(ServiceSettings, "things").http_port == 8080
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://app:secret-word@host:port/db",
+        "postgresql://app:secret-word@[::1/db",
+        "postgresql://app:secret-word@one:1,two:x/db",
+        "postgresql://app:secret-word@host/db?sslmode=perhaps",
+    ],
+)
+def test_an_address_that_the_client_could_not_take_apart_is_refused_at_the_start(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMBAND_DATABASE_URL", address)
+    said = refusal()
+    assert "SAMBAND_DATABASE_URL: Value error, must be postgresql://user:password@host:port/database" in said
+    assert "secret-word" not in said
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://app:pass,word@one:5432,two:5433/db?sslmode=verify-full",
+        "postgres://app@[2001:db8::1]:5432/db",
+        "postgresql:///db?host=/run/postgresql",
+        "postgresql://app:p%40ss@db.example.no/db",
+    ],
+)
+def test_addresses_as_the_client_knows_them_are_taken(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMBAND_DATABASE_URL", address)
+    assert read(ServiceSettings, "things").database_url == address
+
+
+def test_a_list_that_is_no_json_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMBAND_TRUSTED_PROXIES", "10.0.0.0/8, secret-word")
+    said = refusal(AuthSettings)
+    assert "SAMBAND_TRUSTED_PROXIES: is not JSON (JSON list of networks" in said
+    assert "secret-word" not in said

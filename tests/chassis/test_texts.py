@@ -72,6 +72,15 @@ def test_a_broken_plural_rule_fails_at_load(tmp_path: Path) -> None:
         Texts(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "field", ["Content-Type: text/plain; charset=none", "Plural-Forms: nplurals=x", "PO-Revision-Date: never"]
+)
+def test_a_field_of_the_header_that_cannot_be_read_fails_at_load(tmp_path: Path, field: str) -> None:
+    (tmp_path / "nb.po").write_text(f'msgid ""\nmsgstr ""\n"{field}\\n"\n\nmsgid "a"\nmsgstr "b"\n', encoding="utf-8")
+    with pytest.raises(CatalogueError, match=r"nb\.po: "):
+        Texts(tmp_path)
+
+
 def test_a_missing_catalogue_and_one_that_is_not_utf_8_are_named(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match=r"nb\.po: cannot be read"):
         Texts(tmp_path)

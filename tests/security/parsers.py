@@ -1,0 +1,388 @@
+"""Every parser and decoder of the product: what it may be given, what it may raise, and what holds of what it gives."""
+
+import argparse
+import asyncio
+import base64
+import ipaddress
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aiokafka import ConsumerRecord
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from hypothesis import strategies as st
+from joserfc.jwk import KeySet
+from pydantic import ValidationError
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+
+from chassis import bodies, handlers, http, idempotency, requests, sealing, settings, signing, texts, tracing
+from chassis.arrival import ATTRIBUTES, Arrival, Broken, read_envelope
+from chassis.commands import command
+from chassis.errors import Misconfigured
+from chassis.idempotency import IdempotencyKeyNeedsCaller, IdempotencyKeyUnreadable
+from chassis.sealing import CannotOpen, Keyring, Place
+from chassis.signing import NotProven
+from chassis.systems import System, Systems
+from chassis.texts import CatalogueError, Language, Texts
+from contracts import catalogue, compatibility, message, privacy
+from contracts.message import Envelope
+from contracts.requests import SIGNATURE, SOURCE
+from services.auth import accounts, addresses
+from services.auth.errors import WrongAddress, WrongLanguage
+from services.auth.login_codes import Limits
+from services.auth.settings import AuthSettings
+from services.notifications.settings import NotificationsSettings
+
+NEVER: tuple[type[Exception], ...] = ()
+
+
+def _anything(_: Any, __: Any) -> None:
+    """Ask nothing of what is given back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parser:
+    """One way in: `raises` is all that its docstring allows; `holds` is asked of what was given and what came back."""
+
+    call: Callable[[Any], Any]
+    given: st.SearchStrategy[Any]
+    raises: tuple[type[Exception], ...] = NEVER
+    holds: Callable[[Any, Any], None] = field(default=_anything)
+
+
+# ── what comes ──
+
+_LATIN = st.text(st.characters(max_codepoint=255), max_size=40)
+_LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10)
+_NAMES = st.sampled_from(["keys", "kty", "crv", "x", "y", "d", "kid", "use", "alg", "requests", "organisations"])
+JSON = st.recursive(
+    _LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES | st.text(max_size=5), inner, max_size=5),
+    max_leaves=10,
+)
+_KEY = st.fixed_dictionaries(
+    {},
+    optional={
+        "kty": st.sampled_from(["EC", "OKP", "RSA", "oct", None, 1]),
+        "crv": st.sampled_from(["P-256", "P-521", "Ed25519", "X25519", None]),
+        "x": st.sampled_from(["MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "AA", "", None]),
+        "y": st.sampled_from(["4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM", "AA", "", None]),
+        "d": st.sampled_from(["870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE", "AA", None]),
+        "kid": st.sampled_from(["a", "", None, 7]),
+        "use": st.sampled_from(["sig", "enc", None]),
+    },
+)
+_DEEP = st.sampled_from([b"[", b'{"keys":[', b"1"]).map(lambda start: start + start[-1:] * 100_000)
+CONFIGURED = (
+    st.fixed_dictionaries(
+        {"keys": st.lists(_KEY | JSON, max_size=3) | JSON}, optional={"requests": JSON, "organisations": JSON}
+    )
+    .map(json.dumps)
+    .map(str.encode)
+    | JSON.map(json.dumps).map(str.encode)
+    | st.binary(max_size=60)
+    | _DEEP
+)
+
+_HEADER = st.sampled_from(["ce_specversion", SIGNATURE, "traceparent", *(f"ce_{name}" for name in ATTRIBUTES)])
+_VALUE = (
+    st.binary(max_size=40)
+    | st.text(max_size=40).map(str.encode)
+    | st.sampled_from([b"1.0", b"auth.AccountChanged.v1", b"2026-11-24T12:00:00Z", b"0001-01-01T00:00:00+14:00"])
+)
+HEADERS = st.lists(st.tuples(_HEADER | st.text(max_size=12), _VALUE), max_size=12)
+RECORDS = st.builds(
+    lambda key, value, headers: ConsumerRecord("site.t", 2, 7, 0, 0, key, value, None, 0, 0, headers),
+    st.none() | st.binary(max_size=20),
+    st.none() | st.binary(max_size=60) | JSON.map(json.dumps).map(str.encode),
+    HEADERS,
+)
+_WHOLE = {"ce_specversion": b"1.0", "ce_id": b"0", "ce_source": f"{SOURCE}member".encode(), "ce_type": b"auth.X.v1"}
+_WHOLE |= {"ce_subject": b"s", "ce_time": b"2026-11-24T12:00:00Z"}
+REQUESTS = st.builds(
+    lambda record, token: Arrival.of(
+        ConsumerRecord("t", 0, 0, 0, 0, None, record, None, 0, 0, [*_WHOLE.items(), (SIGNATURE, token)])
+    ),
+    st.none() | st.binary(max_size=30),
+    st.binary(max_size=100)
+    | JSON.map(lambda value: base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=") + b"..AAAA"),
+)
+_MODELS = st.sampled_from(catalogue.messages())
+VALUES = _MODELS.flatmap(
+    lambda model: st.tuples(
+        st.just(model),
+        st.dictionaries(st.sampled_from([*model.model_fields, "else"]), JSON).map(json.dumps).map(str.encode)
+        | st.none()
+        | st.binary(max_size=40)
+        | _DEEP,
+    )
+)
+_CONTENT = st.sampled_from(["application/json", "application/json; charset=latin-1", "multipart/form-data", "text/x"])
+SENT = st.tuples(
+    st.lists(
+        st.tuples(st.just("content-type"), _CONTENT | _LATIN)
+        | st.tuples(st.just("content-length"), st.integers(-1, 10**20).map(str) | _LATIN)
+        | st.tuples(st.sampled_from(["content-encoding", "idempotency-key", "forwarded"]), _LATIN),
+        max_size=4,
+    ),
+    st.binary(max_size=60) | JSON.map(json.dumps).map(str.encode) | _DEEP,
+)
+MOMENTS = (
+    st.text(max_size=30)
+    | st.from_regex(r"[0-9]{1,12}[mhd]", fullmatch=True)
+    | st.from_regex(
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?)?([+-][0-9]{2}:[0-9]{2}|Z)?", fullmatch=True
+    )
+    | st.datetimes(timezones=st.none() | st.just(UTC)).map(datetime.isoformat)
+    | st.sampled_from(["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+)
+_ENVIRONMENT = st.text(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20
+) | st.sampled_from(
+    [
+        "{",
+        "[1",
+        "{}",
+        "null",
+        "NaN",
+        "1e999",
+        "true",
+        '["::1/129"]',
+        '{"10.0.0.0/8": "x"}',
+        "postgresql://[",
+        "postgresql://h:x/d",
+    ]
+)
+_LINES = st.sampled_from("""
+msgid ""|msgstr ""|msgid "a"|msgstr "b %(c)s"|msgid_plural "as"|msgstr[0] "x"|msgstr[5] "x"|#, fuzzy|#~ msgid "z"|msgctxt "c"
+"\\q"|"Plural-Forms: nplurals=x; plural=(n !=;\\n"|"Content-Type: text/plain; charset=none\\n"|"PO-Revision-Date: never\\n"
+""".replace("\n", "|").split("|"))  # fmt: skip
+CATALOGUES = st.lists(_LINES, max_size=12).map("\n".join).map(str.encode) | st.binary(max_size=60)
+SCHEMAS = st.sampled_from([model.model_json_schema() for model in catalogue.messages()])
+
+# ── how it is given ──
+
+KEY = signing.new_key("member-1")
+SYSTEM = System("member", {"member-1": KEY})
+SYSTEMS = Systems({"member": SYSTEM})
+_OPENER = sealing.new_key("a-1")
+KEYRING = Keyring("a", {}, KeySet([_OPENER]))
+PLACE = Place("0", "a.Thing.v1", "code")
+
+
+@contextmanager
+def _written(name: str, content: bytes) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        yield path
+
+
+def _load_keyring(content: bytes) -> Keyring:
+    with _written("a.json", content) as path:
+        return Keyring.load("a", path.parent, path)
+
+
+def _read_key(content: bytes) -> signing.Key:
+    with _written("key.json", content) as path:
+        return signing.read_key(path)
+
+
+def _load_systems(content: bytes) -> Systems:
+    with _written("member.json", content) as path:
+        return Systems.load(path.parent)
+
+
+def _load_texts(content: bytes) -> Texts:
+    with _written("nb.po", content) as path:
+        (path.parent / "nn.po").write_bytes(content)
+        return Texts(path.parent)
+
+
+def _read_settings(given: tuple[type[settings.ServiceSettings], Mapping[str, str]]) -> settings.ServiceSettings:
+    before = dict(os.environ)
+    for name in [name for name in before if name.startswith(settings.PREFIX)]:
+        del os.environ[name]
+    os.environ.update(given[1])
+    try:
+        return settings.read(given[0], "service")
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _environments(model: type[settings.ServiceSettings]) -> st.SearchStrategy[Any]:
+    names = st.sampled_from([settings.PREFIX + name.upper() for name in model.model_fields])
+    return st.tuples(st.just(model), st.dictionaries(names, _ENVIRONMENT, max_size=8))
+
+
+def _request(headers: list[tuple[str, str]], body: bytes) -> Request:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": raw}
+    return Request(scope | {"client": ("192.0.2.1", 4000)}, receive)
+
+
+def _admit(given: tuple[list[tuple[str, str]], bytes]) -> object:
+    request = _request(*given)
+    admitted = bodies.admit(Headers(scope=request.scope), request.receive, largest=10_000, content_types=["text/x"])
+    return asyncio.run(admitted)
+
+
+def _admit_octets(given: tuple[list[tuple[str, str]], bytes]) -> object:
+    request = _request(*given)
+    return bodies.admit_octets(Headers(scope=request.scope), request.receive, largest=10_000)
+
+
+def _key_of(given: tuple[list[tuple[str, str]], bytes]) -> object:
+    return asyncio.run(idempotency.key_of(_request(*given), "caller"))
+
+
+def _client_address(given: tuple[list[tuple[str, str]], bytes]) -> str:
+    return http.client_address(_request(*given), [ipaddress.ip_network("192.0.2.0/24")])
+
+
+def _read_value(given: tuple[type[message.Message], bytes | None]) -> message.Message:
+    return handlers.read(given[0], Arrival("t", 0, 0, None, given[1], ()))
+
+
+# ── what holds ──
+
+
+def _says_envelope_or_fault(_: Any, arrival: Arrival) -> None:
+    assert (arrival.envelope is None) is (arrival.fault is not None)
+    assert Arrival.unpack(arrival.pack()) == arrival
+
+
+def _is_utc(_: Any, found: datetime) -> None:
+    assert found.tzinfo is UTC
+
+
+def _fits_a_bigint(_: Any, found: int) -> None:
+    assert 1 <= found < 2**63
+
+
+def _is_json_that_postgres_keeps(body: bytes, _: None) -> None:
+    text = json.dumps(json.loads(body), allow_nan=False, ensure_ascii=False)
+    assert "\0" not in text.encode().decode()
+
+
+def _stays_as_it_is(_: str, address: str) -> None:
+    assert addresses.normalise(address) == address
+
+
+def _is_a_traceparent_or_none(_: Any, found: str | None) -> None:
+    assert found is None or tracing.TRACEPARENT.fullmatch(found)
+
+
+def _is_an_address(_: Any, found: str) -> None:
+    ipaddress.ip_address(found)
+
+
+def _is_none_or_ours(_: str, found: System | None) -> None:
+    assert found is None or found is SYSTEM
+
+
+def _is_a_language(_: Any, found: Language) -> None:
+    assert isinstance(found, Language)
+
+
+def _is_a_limit(_: str, found: int) -> None:
+    assert found in {Limits().source_limit, 5_000}
+
+
+def _has_no_breaks(_: Any, found: list[Any]) -> None:
+    assert found == []
+
+
+CONFIG = (Misconfigured,)
+BODY = (HTTPException, RequestValidationError, bodies.MalformedJson, bodies.JsonBeyondLimits)
+
+PARSERS: Mapping[str, Parser] = {
+    "chassis.arrival.Arrival.of": Parser(
+        lambda record: Arrival.of(record, "site."), RECORDS, NEVER, _says_envelope_or_fault
+    ),
+    "chassis.arrival.read_envelope": Parser(read_envelope, HEADERS, (Broken,)),
+    "chassis.bodies.admit": Parser(_admit, SENT, BODY),
+    "chassis.bodies.admit_octets": Parser(_admit_octets, SENT, (HTTPException,)),
+    "chassis.bodies.check_json": Parser(
+        bodies.check_json, SENT.map(lambda sent: sent[1]), BODY, _is_json_that_postgres_keeps
+    ),
+    "chassis.commands.command.count": Parser(
+        command.count, st.text(max_size=30) | st.integers().map(str), (argparse.ArgumentTypeError,), _fits_a_bigint
+    ),
+    "chassis.commands.command.moment": Parser(command.moment, MOMENTS, (argparse.ArgumentTypeError,), _is_utc),
+    "chassis.commands.command.past": Parser(command.past, MOMENTS, (argparse.ArgumentTypeError,), _is_utc),
+    "chassis.handlers.read": Parser(_read_value, VALUES, (Broken,)),
+    "chassis.http.client_address": Parser(_client_address, SENT, NEVER, _is_an_address),
+    "chassis.idempotency.key_of": Parser(_key_of, SENT, (IdempotencyKeyUnreadable, IdempotencyKeyNeedsCaller)),
+    "chassis.requests.prove": Parser(lambda arrival: requests.prove(arrival, SYSTEM, "auth"), REQUESTS, (NotProven,)),
+    "chassis.sealing.Keyring.load": Parser(_load_keyring, CONFIGURED, CONFIG),
+    "chassis.sealing.Keyring.open": Parser(
+        lambda token: KEYRING.open(token, PLACE),
+        st.text() | st.lists(st.text(max_size=20), min_size=5, max_size=5).map(".".join),
+        (CannotOpen,),
+    ),
+    "chassis.settings.read": Parser(
+        _read_settings, _environments(AuthSettings) | _environments(NotificationsSettings), CONFIG
+    ),
+    "chassis.signing.fits": Parser(signing.fits, st.sampled_from([KEY, _OPENER]) | JSON),
+    "chassis.signing.read_key": Parser(_read_key, CONFIGURED, CONFIG),
+    "chassis.signing.verify": Parser(
+        lambda token: signing.verify(token, b"content", {"member-1": KEY}),
+        st.text() | JSON.map(lambda value: base64.urlsafe_b64encode(json.dumps(value).encode()).decode() + "..AA"),
+        (NotProven,),
+    ),
+    "chassis.systems.Systems.load": Parser(_load_systems, CONFIGURED, CONFIG),
+    "chassis.systems.Systems.of_source": Parser(
+        SYSTEMS.of_source, st.text() | st.text().map(SOURCE.__add__), NEVER, _is_none_or_ours
+    ),
+    "chassis.texts.Texts": Parser(_load_texts, CATALOGUES, (CatalogueError,)),
+    "chassis.texts.choose_language": Parser(
+        lambda header: texts.choose_language(header, Language.EN), st.none() | _LATIN, NEVER, _is_a_language
+    ),
+    "chassis.tracing.read_header": Parser(
+        tracing.read_header,
+        st.none() | st.binary(max_size=60) | st.from_regex(tracing.TRACEPARENT),
+        NEVER,
+        _is_a_traceparent_or_none,
+    ),
+    "contracts.compatibility.breaks": Parser(
+        lambda schema: compatibility.breaks({"a.A.v1": schema}, {"a.A.v1": schema}), SCHEMAS, NEVER, _has_no_breaks
+    ),
+    "contracts.message.Envelope": Parser(
+        Envelope.model_validate, st.dictionaries(st.sampled_from(ATTRIBUTES), JSON), (ValidationError,)
+    ),
+    "contracts.privacy.Sealed.from_token": Parser(privacy.Sealed[str].from_token, st.text()),
+    "services.auth.accounts.language_of": Parser(accounts.language_of, st.text(), (WrongLanguage,), _is_a_language),
+    "services.auth.login_codes.Limits.of_source": Parser(
+        Limits(known_networks={ipaddress.ip_network("10.0.0.0/8"): 5_000}).of_source,
+        st.text() | st.ip_addresses().map(str),
+        NEVER,
+        _is_a_limit,
+    ),
+    "services.auth.addresses.normalise": Parser(
+        addresses.normalise, st.emails() | st.text(), (WrongAddress,), _stays_as_it_is
+    ),
+}
+
+NOT_FROM_OUTSIDE = {
+    "chassis.arrival.Arrival.unpack": "reads what `pack` wrote, sealed to this service; asked with `Arrival.of`",
+    "chassis.migrate.read": "reads this repository's own migrations",
+    "chassis.sealing.Keyring.opened": "is `open`, with its result beside the token",
+    "chassis.continuity.Continuity.prove": "compares positions of records that were read",
+    "chassis.postgres.open_database": "takes an address that the settings have read",
+    "chassis.settings.ServiceSettings.read": "is `settings.read`",
+    "contracts.privacy.reader_of": "reads annotations of this repository's own messages",
+}
+"""What is called like a parser and is none, with the reason."""
