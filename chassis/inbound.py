@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException
 from chassis import bodies, signing
 from chassis.errors import Kind, Refusal
 from chassis.postgres import Connection, Database
-from chassis.signing import NotProven, Statement
+from chassis.signing import Moment, NotProven, Statement
 from contracts.requests import Unproven
 
 log = structlog.get_logger()
@@ -91,7 +91,7 @@ class Upload(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     upload_id: UUID = Field(alias="message")
-    time: AwareDatetime
+    time: Moment
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     length: Annotated[int, Field(ge=1, le=LARGEST)]
 

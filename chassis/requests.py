@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
-from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from chassis import outbox, problems, signing, telemetry
 from chassis.arrival import Arrival, Broken
@@ -21,7 +21,7 @@ from chassis.errors import Refusal
 from chassis.handlers import Handlers, Lane, open_sealed, read
 from chassis.postgres import Connection
 from chassis.sealing import CannotOpen, Keyring
-from chassis.signing import Key, NotProven, Statement
+from chassis.signing import Key, Moment, NotProven, Statement
 from chassis.systems import System
 from contracts.message import Envelope, Headers, Message, time_header
 from contracts.requests import ORGANISATION, SIGNATURE, SOURCE, Declined, Unproven
@@ -48,7 +48,7 @@ _DECLINED = {
     Declined.UNKNOWN_TYPE: "This service knows no request of this type.",
     Declined.TOO_LARGE: f"The value has more than {LARGEST} bytes. Upload a file and refer to it.",
 }
-_TIME: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
+_TIME: TypeAdapter[datetime] = TypeAdapter(Moment)
 
 Given = UUID | str | None
 """What the handler of a request gives: the number or id for the answer."""

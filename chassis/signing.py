@@ -8,13 +8,15 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from joserfc import jws
 from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey
 from joserfc.registry import HeaderParameter
+from pydantic import AfterValidator, AwareDatetime
 
 from chassis.errors import Misconfigured
 from contracts.requests import Unproven
@@ -83,6 +85,17 @@ def new_key(kid: str, curve: str = "Ed25519") -> Key:
     if curve == "P-256":
         return ECKey.generate_key(curve, about, private=True)
     return OKPKey.generate_key("Ed25519", about, private=True)
+
+
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the time lies beyond the calendar") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time as somebody outside has written it, in UTC, so that Postgres can take it."""
 
 
 def read_key(path: Path) -> Key:

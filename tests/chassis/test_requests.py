@@ -179,6 +179,10 @@ FORGERIES: dict[str, tuple[Any, Unproven]] = {
     "moved to another id": (lambda _: {"ce_id": ANOTHER}, Unproven.OTHER_REQUEST),
     "moved to another type": (lambda _: {"ce_type": ForgetThing.type}, Unproven.OTHER_REQUEST),
     "moved to another time": (lambda _: {"ce_time": "2026-01-01T00:00:00Z"}, Unproven.OTHER_REQUEST),
+    "of a time before all": (
+        lambda s: stated(s, time="0001-01-01T00:00:00+14:00") | {"ce_time": "0001-01-01T00:00:00+14:00"},
+        Unproven.UNREADABLE_REQUEST,
+    ),
     "of another use": (
         lambda s: {"ce_signature": signing.sign(Statement("samband-upload"), s.value, KEY)},
         Unproven.UNREADABLE_REQUEST,
@@ -283,6 +287,8 @@ def at(**ago: float) -> datetime:
     [
         (at(hours=24, minutes=2), Declined.STALE),
         (at(days=3000), Declined.STALE),
+        (datetime.max.replace(tzinfo=UTC), Declined.FROM_THE_FUTURE),
+        (datetime.min.replace(tzinfo=UTC), Declined.STALE),
         (at(minutes=-20), Declined.FROM_THE_FUTURE),
         (at(days=-1), Declined.FROM_THE_FUTURE),
         (at(hours=22), None),

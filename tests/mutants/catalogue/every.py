@@ -1,6 +1,6 @@
 """Every mutant, in the order in which they are hunted."""
 
-from tests.mutants.catalogue import mailing, receiving, restoring, sending, signing_in, writing
+from tests.mutants.catalogue import asking, mailing, receiving, restoring, sending, signing_in, writing
 
 EVERY = (
     *writing.MUTANTS,
@@ -8,5 +8,6 @@ EVERY = (
     *receiving.MUTANTS,
     *mailing.MUTANTS,
     *signing_in.MUTANTS,
+    *asking.MUTANTS,
     *restoring.MUTANTS,
 )
