@@ -6,6 +6,7 @@
 import base64
 import importlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,7 @@ from schemathesis.specs.openapi.checks import (
 from chassis import jwks, service
 from chassis.service import Runtime
 from deploy.documents import system
+from tests.auth.world import Owner
 from tests.conftest import Clone, OpenDatabase
 
 EXAMPLES = int(os.environ.get("SAMBAND_TEST_EXAMPLES", "150"))
@@ -63,6 +65,11 @@ CHECKS = [
     response_schema_conformance,
 ]
 
+INSIDE = re.compile(
+    r"traceback|line \d+|/(?:opt|srv|home|usr|tmp)/|\.py\b|relation \"|select .* from|insert into"
+    r"|asyncpg|uvicorn|starlette|fastapi|pydantic|python",
+    re.IGNORECASE,
+)
 NAMES = [each.name for each in system.found().services]
 AnyCase = schemathesis.Case[Any]
 
@@ -115,6 +122,18 @@ async def api(request: pytest.FixtureRequest, clone: Clone, open_as: OpenDatabas
     return served(service._app(declared, told, routers))
 
 
+@pytest.fixture
+async def broken_api(api: Served, owner: Owner) -> Served:
+    """Give each service when all of its tables are gone under it, as after a mistake of an operator."""
+    tables = await owner.fetch(
+        "select schemaname, tablename from pg_tables where schemaname = any('{auth,notifications}')"
+    )
+    for schema, table in tables:
+        await owner.execute(f'alter table {schema}."{table}" rename to "gone_{table}"')
+    await owner.execute("create table auth.spoilt ()")  # This database is not given to another test.
+    return api
+
+
 @pytest.mark.goal("ops-O8")
 @pytest.mark.timeout(600)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -123,7 +142,47 @@ async def test_whatever_a_service_is_sent_its_answer_is_one_that_its_document_ha
     api: Served, data: st.DataObject
 ) -> None:
     case = data.draw(api.requests)
-    case.validate_response(await api.answer(case), checks=CHECKS)
+    answer = await api.answer(case)
+    case.validate_response(answer, checks=CHECKS)
+    assert inside_of(answer) == []
+
+
+@pytest.mark.goal("ops-O9")
+@pytest.mark.timeout(600)
+@settings(max_examples=EXAMPLES // 3, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+async def test_a_service_whose_tables_are_gone_changes_nothing_and_tells_nothing_of_it(
+    broken_api: Served, data: st.DataObject
+) -> None:
+    case = data.draw(broken_api.requests)
+    answer = await broken_api.answer(case)
+    assert inside_of(answer) == []
+    if answer.status_code >= httpx2.codes.BAD_REQUEST:
+        assert answer.headers["content-type"] == "application/problem+json"
+    else:
+        assert case.method in {"GET", "DELETE"}  # The public keys, and to end a session without having one.
+
+
+def inside_of(answer: httpx2.Response) -> list[str]:
+    """Give what an answer tells of the inside: a stack, SQL, a path, a version. An answer that succeeds may hold any word."""
+    headers = "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
+    return INSIDE.findall(headers + answer.text if answer.status_code >= httpx2.codes.BAD_REQUEST else headers)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        'File "/opt/samband/app/chassis/http.py", line 7',
+        'relation "auth.challenges" does not exist',
+        "select id from challenges",
+        "asyncpg.exceptions.UndefinedTableError",
+        "Python/3.13 uvicorn/0.54",
+    ],
+)
+def test_what_tells_of_the_inside_would_be_found(told: str) -> None:
+    assert inside_of(httpx2.Response(500, text=told))
+    assert inside_of(httpx2.Response(200, headers={"server": told}))
+    assert not inside_of(httpx2.Response(500, text="Something went wrong here. It has been noted."))
 
 
 def test_every_service_with_routes_of_its_own_is_looked_at() -> None:
