@@ -228,7 +228,9 @@ class Consumer:
         traces = [arrival.traceparent for arrival in arrivals]
         with (
             self._holding(),
-            tracing.batch(f"receive {self.lane}", traces, {"samband.lane": self.lane}, kind=SpanKind.CONSUMER),
+            tracing.batch(
+                f"receive {self.lane}", traces, {**tracing.KAFKA, "samband.lane": self.lane}, kind=SpanKind.CONSUMER
+            ),
         ):
             await self._handle_at_last(arrivals, untried)
         self._untried -= untried

@@ -55,17 +55,14 @@ def exporting(service: str, version: str, settings: TracingSettings) -> Iterator
 
 
 def sampler(settings: TracingSettings) -> Sampler:
-    """Give what decides which traces are recorded."""
-    kind = settings.traces_sampler
-    root: Sampler
-    match kind.removeprefix("parentbased_"):
+    """Give what decides which traces are recorded, where they begin; whoever goes on in one keeps to that."""
+    match settings.traces_sampler.removeprefix("parentbased_"):
         case "always_on":
-            root = ALWAYS_ON
+            return ParentBased(ALWAYS_ON)
         case "always_off":
-            root = ALWAYS_OFF
+            return ParentBased(ALWAYS_OFF)
         case _:
-            root = TraceIdRatioBased(settings.traces_sampler_arg)
-    return ParentBased(root) if kind.startswith("parentbased_") else root
+            return ParentBased(TraceIdRatioBased(settings.traces_sampler_arg))
 
 
 class _Counting(SpanProcessor):

@@ -112,7 +112,8 @@ class Handlers:
         """
         envelope = arrival.envelope
         kind = arrival.topic if envelope is None or arrival.topic in self._takers else envelope.type
-        what = {"messaging.message.id": envelope.id if envelope else "", "messaging.destination.name": arrival.topic}
+        where = {**tracing.KAFKA, "messaging.destination.name": arrival.topic}
+        what = {**where, "messaging.message.id": envelope.id if envelope else ""}
         parent = envelope.traceparent if envelope else None
         with tracing.resumed(f"process {kind}", parent, what, kind=SpanKind.CONSUMER):
             await self._in_time(conn, arrival, kind)

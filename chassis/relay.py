@@ -256,6 +256,7 @@ class Relay:
     async def _follow(self, topic: str, partition: int, rows: Sequence[Owed]) -> tuple[Outcome, int]:
         """Send, and note how long it took, also in the trace of each message."""
         where: dict[str, str | int] = {
+            **tracing.KAFKA,
             "messaging.destination.name": topic,
             "messaging.destination.partition.id": str(partition),
         }

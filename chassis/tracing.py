@@ -8,31 +8,35 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from typing import Final
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import (
     INVALID_SPAN,
     Link,
+    NonRecordingSpan,
     NoOpTracer,
     Span,
+    SpanContext,
     SpanKind,
     Status,
     StatusCode,
+    TraceFlags,
     Tracer,
     get_current_span,
+    set_span_in_context,
     use_span,
 )
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from chassis.settings import TracingSettings, read
 
 Attributes = Mapping[str, str | int]
 
+KAFKA = {"messaging.system": "kafka"}
 MOST_LINKS = 128
 NOTHING: Final = INVALID_SPAN
 TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_W3C = TraceContextTextMapPropagator()
 _NO_OP = NoOpTracer()
 _tracer: Tracer = _NO_OP
 
@@ -68,9 +72,10 @@ def read_header(header: str | bytes | None) -> str | None:
 
 def traceparent() -> str | None:
     """Name the work under way (W3C Trace Context), to be kept with what will go on from it; None where nobody traces."""
-    carrier: dict[str, str] = {}
-    _W3C.inject(carrier)
-    return carrier.get("traceparent")
+    context = get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
 def ids() -> dict[str, str]:
@@ -90,19 +95,34 @@ def resumed(
 ) -> Iterator[Span]:
     """Follow the block in the trace of `parent`, or in a new one; linked to `links`, and to the work that it interrupts.
 
-    An error that leaves the block marks the span by its type alone: the texts of errors may quote people.
+    `parent` is what `traceparent` or `read_header` gave. What its first service did not sample is recorded nowhere. An
+    error that leaves the block marks the span by its type alone: the texts of errors may quote people.
     """
-    if _tracer is _NO_OP and parent is None:
-        yield NOTHING
+    if not is_sampled(parent) and (parent is not None or _tracer is _NO_OP):
+        with _passed_on(parent) as nothing:
+            yield nothing
         return
-    joined = [*_links(links), *_here()] if _tracer is not _NO_OP else []
-    span = _tracer.start_span(name, _at(parent), kind, attributes, joined)
+    span = _tracer.start_span(name, _at(parent), kind, attributes, [*_links(links), *_here()])
     with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         try:
             yield span
         except Exception as error:
             fail(span, type(error).__name__)
             raise
+
+
+@contextmanager
+def _passed_on(parent: str | None) -> Iterator[Span]:
+    """Record nothing in the block; what is written in it keeps the trace that it is part of."""
+    if parent is None:
+        yield NOTHING
+        return
+    span = NonRecordingSpan(_context(parent))
+    token = attach(set_span_in_context(span))
+    try:
+        yield span
+    finally:
+        detach(token)
 
 
 @contextmanager
@@ -142,7 +162,12 @@ def fail(span: Span, error: str) -> None:
 
 
 def _at(parent: str | None) -> Context:
-    return _W3C.extract({"traceparent": parent}, Context()) if parent else Context()
+    return set_span_in_context(NonRecordingSpan(_context(parent)), Context()) if parent else Context()
+
+
+def _context(parent: str) -> SpanContext:
+    _, trace, span, flags = parent.split("-")
+    return SpanContext(int(trace, 16), int(span, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
 
 
 def _here() -> list[Link]:
@@ -151,5 +176,4 @@ def _here() -> list[Link]:
 
 
 def _links(parents: Iterable[str | None]) -> list[Link]:
-    contexts = (get_current_span(_at(parent)).get_span_context() for parent in parents if parent)
-    return [Link(context) for context, _ in zip(contexts, range(MOST_LINKS), strict=False)]
+    return [Link(_context(parent)) for parent in islice(filter(None, parents), MOST_LINKS)]
