@@ -38,7 +38,7 @@ async def examine(of: Service[Any]) -> AsyncIterator[Finding]:
     try:
         read = environment.read(of.settings, of.name)
     except Misconfigured as error:
-        yield _wrong("settings", str(error), "set what is missing (docs/operate.md lists all), then look again")
+        yield _wrong("settings", str(error), "give what is missing (docs/operate.md lists all), then look again")
         for name in ("keys", "postgres", *NEEDS_POSTGRES, "kafka", "topics"):
             yield _could_not(name, "the settings come first", "mend the settings, then look again")
         return
