@@ -14,8 +14,11 @@ from chassis import health, http, outbox
 from chassis.errors import Misconfigured
 from chassis.lag import Lag
 from chassis.loop import PULSE_SECONDS, pulse
+from chassis.parts import Stuck
 from chassis.postgres import Database
 from chassis.relay import Relay
+from chassis.watchdog import LOOKS, Watchdog
+from chassis.watchdog import Lane as WatchedLane
 from deploy.local.ports import LOOPBACK, free_port
 from tests.chassis import http_app
 from tests.chassis.http_app import client_of
@@ -205,6 +208,43 @@ async def test_tries_of_what_was_set_aside_are_counted_by_what_came_of_them(
     assert gained[0] == 1
     assert gained[1] >= 3
     assert gained[2] == 1
+
+
+class _Frozen(Watchdog):
+    """A watchdog in whose sight a partition has more to read, and stands."""
+
+    place = TopicPartition("t", 0)
+
+    async def _reached(self, _: object) -> dict[TopicPartition, int]:
+        return {self.place: 1}
+
+    async def _unread(self, _: object) -> dict[TopicPartition, int]:
+        return {self.place: 1}
+
+    async def _stuck(self, lane: WatchedLane, _: object) -> TopicPartition | None:
+        return self.place if lane.looks[self.place] >= LOOKS else None
+
+
+class _Frozenly:
+    consumer_group = "things.frozen"
+    in_hand = False
+
+    def reached(self) -> dict[TopicPartition, int]:
+        return {}
+
+
+async def test_a_lane_that_stands_is_seen_before_its_process_leaves_and_when_it_does(database: Database) -> None:
+    watchdog = _Frozen([_Frozenly()], database.ping, bootstrap="nowhere", seconds=60)  # type: ignore[list-item]
+    (lane,) = watchdog._lanes
+    group = {"group": "things.frozen"}
+    for n in range(1, LOOKS):
+        await watchdog.look(lane)
+        assert value("samband_unread_looks", **group) == n
+    assert not count_of("samband_stuck_exits_total", **group)
+    with http_app.logged(), pytest.raises(Stuck):
+        await watchdog.look(lane)
+    assert value("samband_unread_looks", **group) == LOOKS
+    assert value("samband_stuck_exits_total", **group) == 1
 
 
 async def test_transactions_that_wait_for_a_connection_are_seen(open_as: OpenDatabase) -> None:

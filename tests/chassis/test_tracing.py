@@ -7,10 +7,15 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import asyncpg
+import opentelemetry.trace
 import pytest
 import structlog
 from fastapi import FastAPI
-from opentelemetry.sdk.trace import ReadableSpan
+from hypothesis import example, given
+from hypothesis import strategies as st
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -72,6 +77,18 @@ async def test_a_request_that_fails_is_marked_without_the_text_of_the_error() ->
     assert SECRET not in span.to_json()
 
 
+async def test_fastapi_records_nothing_of_its_own_where_it_finds_a_tracer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would begin by itself, and send paths, queries and hosts."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(opentelemetry.trace, "_TRACER_PROVIDER", provider)
+    bare = FastAPI()
+    for each, own in ((app(), 0), (bare, 1)):
+        async with client_of(each) as client:
+            await client.get(f"/v1/things/{uuid4()}?canary={CANARY}")
+        assert len(exporter.get_finished_spans()) == own
+
+
 async def test_a_callers_trace_is_linked_unless_callers_are_trusted_with_it() -> None:
     with recorded() as spans:
         for trusts in (False, True):
@@ -107,6 +124,17 @@ async def test_a_callers_broken_trace_is_passed_over(trusts: bool) -> None:
     found = spans.get_finished_spans()
     assert len(found) == len(BROKEN)
     assert all(span.parent is None and not span.links for span in found)
+
+
+ANY = st.binary(max_size=80) | st.text(max_size=80) | st.from_regex(tracing.TRACEPARENT, fullmatch=True)
+
+
+@given(header=ANY)
+@example(header=THEIRS)
+def test_whatever_a_header_holds_is_no_trace_or_one_that_can_be_gone_on_in(header: str | bytes) -> None:
+    found = tracing.read_header(header)
+    with tracing.resumed("work", found):
+        assert tracing.traceparent() == found
 
 
 @pytest.mark.parametrize("broken", [*BROKEN, "\xff\xfe"])
