@@ -1,14 +1,16 @@
 """Requests: act once on what a system outside asks for, signed by it, and answer the same to the same request.
 
-What no signature proves can do nothing but be told of: it is answered by where its record lies, never by the id that it
-says it has, so that nobody can answer, use up or hold up another's request. A request's own rows (the answer, and what
+What no signature proves can do nothing but be told of, some times a minute: by where its record lies, never by the id that
+it says it has, so that nobody can answer, use up or hold up another's request. A request's own rows (the answer, and what
 the service did) are written in the transaction that claims its record in the inbox.
 """
 
 import hashlib
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from time import monotonic
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -31,6 +33,8 @@ log = structlog.get_logger()
 M = TypeVar("M", bound=Message)
 LARGEST = 65_536
 """Bytes of a request's value; what is larger is uploaded first and referred to."""
+TOLD_A_MINUTE = 30
+"""How often a minute each process tells of what a system has not signed: whoever may write to the topic must not fill another."""
 USE = "samband-request"
 _UNPROVEN = {
     Unproven.UNREADABLE_REQUEST: "The CloudEvents headers are not complete and right; ce_id must be a UUID.",
@@ -111,6 +115,7 @@ class Requests:
         self._lane = lane
         self._accepted, self._refused, self._not_proven = accepted, refused, not_proven
         self._by_type: dict[str, tuple[type[Message], Handler[Any]]] = {}
+        self._told: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=TOLD_A_MINUTE))
 
     def on(self, message: type[M]) -> Callable[[Handler[M]], Handler[M]]:
         """Register the one handler of a request. It gives what the answer names, or raises a `Refusal`: both are final.
@@ -144,7 +149,7 @@ class Requests:
             known = system.name if system else None
             telemetry.REQUESTS.labels(system=known or "unknown", outcome=str(error.reason)).inc()
             log.warning("request_not_proven", system=known, reason=str(error.reason), **where)
-            if system is not None:
+            if system is not None and self._may_tell(system):
                 await self._tell_not_proven(conn, arrival, system, error.reason)
             return
         assert system is not None  # noqa: S101 -- it has proven itself.
@@ -215,6 +220,13 @@ class Requests:
     async def _repeat(self, conn: Connection, answer: "Answer") -> None:
         shape = self._accepted if answer.type == self._accepted.type else self._refused
         await outbox.add(conn, shape.model_validate_json(answer.value), message_id=answer.id)
+
+    def _may_tell(self, system: System) -> bool:
+        told, now = self._told[system.name], monotonic()
+        if len(told) == TOLD_A_MINUTE and now - told[0] < 60:  # noqa: PLR2004 -- a minute.
+            return False
+        told.append(now)
+        return True
 
     async def _tell_not_proven(self, conn: Connection, arrival: Arrival, system: System, reason: Unproven) -> None:
         try:

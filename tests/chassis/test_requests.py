@@ -18,7 +18,7 @@ from chassis.arrival import Arrival
 from chassis.dead_letters import Retries
 from chassis.handlers import Handlers
 from chassis.postgres import Database
-from chassis.requests import LARGEST, Requests, Signed
+from chassis.requests import LARGEST, TOLD_A_MINUTE, Requests, Signed
 from chassis.sealing import Keyring
 from chassis.signing import Statement
 from contracts.requests import Declined, Unproven
@@ -249,6 +249,16 @@ async def test_a_forged_request_has_no_effect_and_takes_nothing_from_the_authent
     proven = [answer for answer in await answers(known) if not isinstance(answer, ThingRequestNotProven)]
     assert [answer.given for answer in proven] == ["no. 3"]
     assert await effects(known) == [3]
+
+
+async def test_a_flood_of_forgeries_is_told_of_some_times_and_hides_no_authentic_one(
+    known: Known, asker: Asker
+) -> None:
+    flood = [arrival(asker.change(), offset=n, ce_signature=b"x") for n in range(3 * TOLD_A_MINUTE)]
+    await take(known, *flood, arrival(asker.change(9), offset=len(flood)))
+    *told, last = await answers(known)
+    assert [answer.offset for answer in told] == list(range(TOLD_A_MINUTE))
+    assert last.given == "no. 9"
 
 
 async def test_two_signatures_are_none(known: Known, asker: Asker) -> None:
