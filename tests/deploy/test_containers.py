@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.containers import engine, images, lending
+from deploy.containers.__main__ import main as build
 from deploy.local import containers
 from deploy.local.errors import SetupError
 from deploy.local.folders import CHECKOUT
@@ -144,3 +145,15 @@ def test_the_image_is_installed_from_wheels_whose_hashes_are_known_alone() -> No
     assert "--require-hashes" in install
     assert "--only-binary :all:" in install
     assert "deploy/requirements.lock" in text
+
+
+@pytest.mark.parametrize("arguments", [[], ["--without-registry", "bookworm"]])
+def test_building_without_an_engine_says_so_and_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("sys.argv", ["containers", *arguments])
+    assert build() == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("error: no container engine: podman is not in PATH; docker is not in PATH")
+    assert said.out == ""
