@@ -69,6 +69,7 @@ class Consumer:
         self._subscriber: BatchSubscriber | None = None
         self._reached: dict[Partition, int] = {}
         self._continuity = Continuity(self._begin_anew)
+        self._assignments = 0
         self._in_hand = 0
         self._untried: set[Partition] = set()
         self._counted: set[tuple[str, int, int]] = set()
@@ -203,13 +204,16 @@ class Consumer:
 
     async def receive(self, records: Records) -> None:
         """Handle a batch to its end: when this returns, every message in it is handled or set aside, and committed."""
-        arrivals = self._continuity.prove(
-            [
-                Arrival.of(record, self._prefix)
-                for record in records
-                if (record.topic.removeprefix(self._prefix), record.partition) in self._reached
-            ]
-        )
+        taken = [
+            Arrival.of(record, self._prefix)
+            for record in records
+            if (record.topic.removeprefix(self._prefix), record.partition) in self._reached
+        ]
+        for own, first in {(arrival.topic, arrival.partition): arrival for arrival in reversed(taken)}.items():
+            if first.offset < self._reached[own] - 1:  # One before is asked for, to see the last message again.
+                self._continuity.went_back(own, self._reached[own])
+                self._reached[own] = first.offset
+        arrivals = self._continuity.prove(taken)
         if not arrivals:
             return
         await self._finish(arrivals)
@@ -224,7 +228,8 @@ class Consumer:
     async def _finish(self, arrivals: Sequence[Arrival]) -> None:
         """Handle or set aside every message, however long it takes; raises `Stopped`."""
         started = time.perf_counter()
-        untried = {(a.topic, a.partition) for a in arrivals} & self._untried
+        partitions = {(arrival.topic, arrival.partition): arrival for arrival in arrivals}
+        untried, assignment = partitions.keys() & self._untried, self._assignments
         traces = [arrival.traceparent for arrival in arrivals]
         with (
             self._holding(),
@@ -236,9 +241,9 @@ class Consumer:
         self._untried -= untried
         self._failures = 0
         self._counted.clear()
-        for arrival in arrivals:
-            if (own := (arrival.topic, arrival.partition)) in self._reached:
-                self._reached[own] = arrival.offset + 1
+        if assignment == self._assignments:  # Else it goes on from where its database was, before this batch.
+            self._continuity.settle(partitions)
+            self._reached |= {own: last.offset + 1 for own, last in partitions.items()}
         telemetry.CONSUME_BATCH.labels(lane=self.lane).observe(time.perf_counter() - started)
 
     async def _handle_at_last(self, arrivals: Sequence[Arrival], untried: set[Partition]) -> None:
@@ -352,7 +357,10 @@ class Consumer:
         reached = [(*own, arrival.offset, name(arrival)) for own, arrival in last.items()]
         keys = {(arrival.topic, arrival.key_digest) for arrival in arrivals if arrival.key_digest is not None}
         messages = [arrival.identity for arrival in arrivals]
-        seen = [self._reached.get(own, 0) for own in last]
+        anew = self._continuity.anew(last)
+        if anew:
+            await inbox.forget_positions(conn, self.lane, anew)
+        seen = [0 if own in anew else self._reached.get(own, 0) for own in last]
         return await inbox.claim(conn, self.lane, messages, reached=reached, keys=list(keys), seen=seen)
 
     async def _set_aside(self, conn: Connection, arrival: Arrival, error: Exception) -> None:
@@ -364,6 +372,7 @@ class Consumer:
 
     def revoke(self, partitions: Iterable[TopicPartition]) -> None:
         """Stop taking messages of partitions that went to another consumer, or whose position is not known yet."""
+        self._assignments += 1
         for own in map(self._own, partitions):
             self._reached.pop(own, None)
             self._untried.discard(own)

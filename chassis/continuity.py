@@ -6,7 +6,7 @@ partition is read from its beginning, and the inbox drops what it knows.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -30,12 +30,13 @@ class Continuity:
     def __init__(self, rewind: Callable[[Partition], None]) -> None:
         self._rewind = rewind
         self._expected: dict[Partition, Position] = {}
+        self._anew: set[Partition] = set()
 
     def checked(self, partition: Partition, position: Position, end: int | None) -> Position:
         """Give the position, or the beginning where it lies behind the partition's end; None is an end that is not known."""
         if end is None or end >= position.next_offset:
             return position
-        _tell(partition, position)
+        self._begin_anew(partition, position)
         return Position(0)
 
     def expect(self, partition: Partition, position: Position) -> int:
@@ -48,6 +49,23 @@ class Continuity:
     def forget(self, partition: Partition) -> None:
         """Expect nothing of a partition that went to another consumer."""
         self._expected.pop(partition, None)
+        self._anew.discard(partition)
+
+    def anew(self, partitions: Iterable[Partition]) -> list[Partition]:
+        """Give those of them whose position may go back, because they are read from an earlier place."""
+        return [partition for partition in partitions if partition in self._anew]
+
+    def settle(self, partitions: Iterable[Partition]) -> None:
+        """Note that the position of these partitions is one of what they are now."""
+        self._anew.difference_update(partitions)
+
+    def went_back(self, partition: Partition, position: int) -> None:
+        """Tell of a partition of which Kafka gives older messages than it was asked for: its end lies before the position."""
+        self._begin_anew(partition, Position(position))
+
+    def _begin_anew(self, partition: Partition, position: Position) -> None:
+        log.error("topic_began_anew", topic=partition[0], partition=partition[1], position=position.next_offset)
+        self._anew.add(partition)
 
     def prove(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
         """Give what goes on: without the last messages that were seen again, and without what is to be read anew."""
@@ -64,7 +82,7 @@ class Continuity:
         is_last = arrival.offset == position.next_offset - 1
         if is_last and position.last_message in _names(arrival):
             return False
-        _tell(partition, position)
+        self._begin_anew(partition, position)
         if is_last:
             rewound.add(partition)
             self._rewind(partition)
@@ -85,10 +103,6 @@ async def ends_of(
             return ends
     except (KafkaError, TimeoutError):
         return {}
-
-
-def _tell(partition: Partition, position: Position) -> None:
-    log.error("topic_began_anew", topic=partition[0], partition=partition[1], position=position.next_offset)
 
 
 def name(arrival: Arrival) -> str | None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from chassis.postgres import Connection, WentBack
 
-# One statement a batch: which messages are new, which keys have a message set aside, and where the partitions go on.
+# One statement a batch: which messages are new, which keys have a message set aside, and where the partitions go on. Who
+# lost a partition with a batch in hand may commit it after its successor has come further: the position stays there.
 CLAIM = """
 with positions as (
     insert into consumer_positions (lane, topic, partition, next_offset, last_offset, last_message)
@@ -14,6 +15,7 @@ with positions as (
     from unnest($4::text[], $5::int[], $6::bigint[], $9::text[]) as reached (topic, partition, offs, message)
     on conflict on constraint consumer_positions_pk do update set
         next_offset = excluded.next_offset, last_offset = excluded.last_offset, last_message = excluded.last_message
+        where consumer_positions.next_offset < excluded.next_offset
     returning topic, partition, old.next_offset as before
 ),
 fresh as (
@@ -61,10 +63,11 @@ async def claim(  # noqa: PLR0913 -- one argument for each part of the one state
 ) -> Claim:
     """Note messages as handled and how far partitions are read, in the caller's transaction.
 
-    `reached` are (topic, partition, offset, message) of the last message of each partition, `keys` the (topic, key
-    digest) whose dead letters matter. Another consumer that holds the same message is waited for. What it set aside
-    meanwhile is not in this statement's snapshot, so the blocked keys are read again whenever some message was not new.
-    `seen` are the positions that the caller knows to have been there. Raises `WentBack` where one is behind that.
+    `reached` are (topic, partition, offset, message) of the last message of each partition; a position never goes back.
+    `keys` are the (topic, key digest) whose dead letters matter. Another consumer that holds the same message is waited
+    for. What it set aside meanwhile is not in this statement's snapshot, so the blocked keys are read again whenever some
+    message was not new. `seen` are the positions that the caller knows to have been there. Raises `WentBack` where one is
+    behind that.
     """
     asked = _columns(keys, 2)
     *places, last = _columns(reached, 4)
@@ -91,6 +94,16 @@ from consumer_positions where lane = $1"""
 async def positions(conn: Connection, lane: str) -> dict[tuple[str, int], Position]:
     """Give where this lane goes on in each (topic, partition) that it has read."""
     return {(row[0], row[1]): Position(row[2], row[3]) for row in await conn.fetch(SELECT_POSITIONS, lane)}
+
+
+DELETE_POSITIONS = """
+delete from consumer_positions
+where lane = $1 and (topic, partition) in (select * from unnest($2::text[], $3::int[]))"""
+
+
+async def forget_positions(conn: Connection, lane: str, partitions: Sequence[tuple[str, int]]) -> None:
+    """Forget where a lane was in (topic, partition)s that are read anew, so that the next claim may set it back."""
+    await conn.execute(DELETE_POSITIONS, lane, *_columns(partitions, 2))
 
 
 COUNT_TRIAL = """

@@ -1,12 +1,17 @@
 """Positions: a consumer goes on from its own database, whatever Kafka believes."""
 
+import asyncio
+from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from chassis import inbox
+from chassis.consume import Consumer
 from chassis.postgres import Connection, Database
+from tests.chassis.http_app import logged
 from tests.conftest import Bus
 from tests.support.effects import Owner, effects_until, expect_effects, send
 from tests.support.lanes import TOPIC, consuming, handlers
@@ -92,3 +97,67 @@ async def _commit_ends(bus: Bus, group: str) -> None:
         await consumer.commit(await consumer.end_offsets(partitions))
     finally:
         await consumer.stop()
+
+
+@pytest.mark.goal("rel-R7")
+async def test_who_lost_a_partition_and_commits_late_does_not_set_its_position_back(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
+    """What was read would count as unread until the next message comes, and be read once more after a restart."""
+    held, went_on = asyncio.Event(), asyncio.Event()
+
+    async def trouble(_n: int) -> None:
+        if not went_on.is_set():
+            held.set()
+            raise asyncpg.LockNotAvailableError("x")  # An outage, which it waits out with the batch in hand.
+
+    thing = uuid4()
+    async with consuming(database, bus, handlers(trouble)) as late:
+        await send(bus, ThingHappened(thing_id=thing, n=0))
+        await held.wait()
+        place = await _place(late)
+        async with database.transaction() as conn:  # Its successor has taken the same message, and two more.
+            await inbox.claim(conn, late.lane, [], reached=[(*place, 2, "the third")], keys=[])
+        went_on.set()
+        await expect_effects(owner, thing, 0)
+    async with database.transaction() as conn:
+        assert await inbox.positions(conn, late.lane) == {place: inbox.Position(3, "the third")}
+
+
+async def test_a_batch_in_hand_while_partitions_are_given_out_anew_moves_nothing_in_memory(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
+    """It begins again before that batch, and the messages that come a second time are no sign of a topic made anew."""
+    held, went_on = asyncio.Event(), asyncio.Event()
+
+    async def trouble(n: int) -> None:
+        if n == 4 and not held.is_set():
+            held.set()
+            await went_on.wait()
+
+    thing = uuid4()
+    with logged() as lines:
+        async with consuming(database, bus, handlers(trouble)) as consumer:
+            for n in range(5):
+                await send(bus, ThingHappened(thing_id=thing, n=n))
+            await held.wait()
+            client = _client(consumer)
+            consumer.revoke(client.assignment())
+            await consumer.position(client, client.assignment())
+            went_on.set()
+            await send(bus, ThingHappened(thing_id=thing, n=5))
+            await expect_effects(owner, thing, *range(6))
+    assert not [line for line in lines if line["event"] == "topic_began_anew"]
+
+
+async def _place(consumer: Consumer) -> tuple[str, int]:
+    """Give the one (topic, partition) that has a message."""
+    client = _client(consumer)
+    ends = await client.end_offsets(list(client.assignment()))
+    (partition,) = [partition for partition, end in ends.items() if end]
+    return TOPIC, partition.partition
+
+
+def _client(consumer: Consumer) -> Any:
+    assert consumer._subscriber is not None
+    return consumer._subscriber.consumer
