@@ -244,7 +244,8 @@ async def _recover(stage: Stage) -> tuple[float, str]:
     await _set_mood(stage, stumbling=False)
     async with stage.admin() as conn:
         while True:
-            left = await inspection.waiting(conn) or await inspection.unread(stage)
+            # What was unread at the first look may have been set aside before the second one.
+            left = await inspection.waiting(conn) or await inspection.unread(stage) or await inspection.waiting(conn)
             passed = time.monotonic() - began
             if not left or passed > QUIET_SECONDS:
                 return passed, str(left or "")
