@@ -34,6 +34,8 @@ from chassis.reading import Failed, TolerantConsumer, Unreadable
 
 log = structlog.get_logger()
 
+METADATA_MS = 15_000
+"""How old the client lets grow what it knows of the topics. One that was deleted belongs to nobody until it looks again."""
 TRIES_APART = 5.0
 CLOSE_SECONDS = 10.0
 """The most that a client which failed may take to close; another takes as long as the batch in hand."""
@@ -85,6 +87,7 @@ class Consumer:
             self._bootstrap.split(","),  # FastStream takes a string for one server's address.
             client_id=f"samband-{self.consumer_group}",
             allow_auto_create_topics=False,
+            metadata_max_age_ms=METADATA_MS,
             apply_types=False,
             graceful_timeout=15.0,
             logger=None,

@@ -11,6 +11,7 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from chassis import consume
 from chassis.arrival import Arrival
 from chassis.consume import Consumer
 from chassis.continuity import ENDS_SECONDS, Continuity, Partition, name
@@ -102,6 +103,24 @@ async def test_after_a_restart_the_last_message_is_seen_again_and_has_no_second_
             await send(bus, ThingHappened(thing_id=thing, n=2))
             await expect_effects(owner, thing, 0, 1, 2)
     assert anew(lines) == []
+
+
+@pytest.mark.goal("rel-R1")
+async def test_a_topic_that_is_made_anew_under_its_reader_is_read_from_its_beginning(
+    database: Database, bus: Bus, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consume, "METADATA_MS", 1_000)
+    thing = uuid4()
+    with logged() as lines:
+        async with consuming(database, bus, handlers()):
+            for n in range(3):
+                await send(bus, ThingHappened(thing_id=thing, n=n))
+            await expect_effects(owner, thing, 0, 1, 2)
+            await make_anew(bus)
+            await send(bus, ThingHappened(thing_id=thing, n=10))
+            await expect_effects(owner, thing, 0, 1, 2, 10)
+    assert anew(lines) == [(TOPIC, 3)]
+    assert await owner.fetchval("select max(next_offset) from things.consumer_positions") == 1
 
 
 async def test_a_position_that_was_set_back_by_hand_is_believed(database: Database, bus: Bus, owner: Owner) -> None:
