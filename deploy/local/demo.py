@@ -7,22 +7,31 @@ what happened, and exits with 1 if anything that should have happened did not.
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import asyncpg
 import httpx2
+from uuid_utils.compat import uuid7
 
+from chassis import requests, signing
+from chassis.sealing import Keyring
+from contracts.auth import RegisterAccount
+from contracts.requests import SIGNATURE
 from deploy.local import program
 from deploy.local.journey import Observer, Person, code_in, observing
 from deploy.local.mailbox import Mailbox
-from deploy.local.platform import ROLES, Platform, platform
+from deploy.local.platform import ROLES, SYSTEM, Platform, platform
 from deploy.local.stack import stack
+from deploy.request import sending
+from deploy.request.sending import Cluster
 
 PEOPLE = {
     "kari.nordmann@eksempel.example": "nb",
@@ -32,6 +41,7 @@ PEOPLE = {
 CROWD = [f"medlem{n:02d}@eksempel.example" for n in range(1, 9)]
 REFUSED = [f"{name}@eksempel.example" for name in ("feil", "brukt", "utlopt", "mange")]
 STRANGER = "ukjent@eksempel.example"
+NEWCOMER = "ny.medlem@eksempel.example"
 
 
 @dataclass(slots=True)
@@ -85,6 +95,7 @@ async def main() -> int:
     async with _stage(report) as scene:
         await log_in(scene)
         await be_refused(scene)
+        await be_registered(scene)
         await survive(scene)
         await keep_secrets(scene)
     report.title("Result")
@@ -188,6 +199,30 @@ async def _age(scene: Scene, person: Person) -> None:
         await conn.close()
 
 
+async def be_registered(scene: Scene) -> None:
+    """A system outside asks for an account, signed; its holder logs in."""
+    report, made = scene.report, scene.platform
+    report.title(f"The system {SYSTEM} registers {NEWCOMER} by a signed request")
+    keyring = Keyring.load(SYSTEM, Path(made.environments["auth"]["SAMBAND_PUBLIC_KEYS"]), None)
+    fields = {"registration_id": str(uuid7()), "organisation_id": str(uuid7()), "address": NEWCOMER, "language": "nb"}
+    message = sending.message_of(RegisterAccount, json.dumps(fields).encode())
+    key, now = signing.read_key(made.system_key), datetime.now(UTC)
+    signed = requests.sign(message, uuid7(), now, keyring=keyring, key=key)
+    forged = replace(
+        signed, headers={**signed.headers, SIGNATURE: signed.headers[SIGNATURE].partition("..")[0] + "..AA"}
+    )
+    cluster = Cluster(made.running.kafka, made.topic_prefix)
+    told, first, second = [await sending.send(cluster, each, within=25) or {} for each in (forged, signed, signed)]
+    report.check(f"a forged one: {told.get('text', 'no answer')}", holds=told.get("outcome") == "not_proven")
+    report.check(f"the signed one: account {first.get('given')}", holds=first.get("outcome") == "accepted")
+    report.check("the same request again: the same answer", holds=first == second)
+    person = scene.person(NEWCOMER)
+    await person.ask()
+    await person.redeem(await scene.mailed_code(person))
+    me = (await person.who_am_i()).json()
+    report.check("its holder logs in with a code from the mail", holds=me.get("account_id") == first.get("given"))
+
+
 async def survive(scene: Scene) -> None:
     """The relay and the courier die in the middle of the work; every mail still comes."""
     report, platform_ = scene.report, scene.platform
@@ -222,7 +257,7 @@ async def keep_secrets(scene: Scene) -> None:
     for kind, count in sorted(Counter(seen.type for seen in scene.observer.seen).items()):
         report.say(f"{count:4d} × {kind}")
     codes = [code_in(mail) for mail in scene.mailbox.mails.listed()]
-    addresses = [*PEOPLE, *CROWD, *REFUSED]
+    addresses = [*PEOPLE, *CROWD, *REFUSED, NEWCOMER]
     everything = b"\n".join(seen.raw for seen in scene.observer.seen)
     bodies = b"\n".join(seen.raw.split(b"\n", 1)[0] for seen in scene.observer.of("OtpRequested"))
     report.check("no address", holds=not any(address.encode() in everything for address in addresses))
