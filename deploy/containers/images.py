@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ from deploy.containers import lending
 from deploy.containers.engine import Engine
 from deploy.local.errors import SetupError
 from deploy.local.folders import CHECKOUT
-from deploy.local.kafka_jars import NODE_FILES, VERSION
+from deploy.local.kafka_jars import NODE_FILES
 
 OFFICIAL_BASE = "python:3.13-slim"
 PACKAGES = ("python3", "python3-venv", "ca-certificates")
@@ -105,8 +105,8 @@ def _postgres_lock() -> str:
     return "\n".join([*pinned, ""])
 
 
-def _digest(paths: Iterator[Path] | list[Path], more: str = VERSION) -> str:
-    """Digest files, by name and content, and those of folders; bytecode does not count."""
+def _digest(paths: Iterable[Path], more: str = "") -> str:
+    """Digest files, by name and content, those of folders, and a text more; bytecode does not count."""
     digest = hashlib.sha256(more.encode())
     for path in paths:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:

@@ -19,24 +19,27 @@ from tests.conftest import given
 pytestmark = pytest.mark.timeout(300)
 
 PERSON = "kari.nordmann@eksempel.example"
-WALLS = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL", "--security-opt=no-new-privileges")
-"""Nothing is writable, not even /tmp; no right of root's is left."""
+
+
+def walls(runner: Engine) -> list[str]:
+    """Nothing is writable, not even /tmp, which Podman would give back; no right of root's is left."""
+    options = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+    return [*options, "--read-only-tmpfs=false"] if runner.program.endswith("podman") else options
 
 
 @dataclass(frozen=True, slots=True)
 class Contained:
     """Starts the services' modules from the image, on the machine's own network."""
 
-    podman: Engine
+    runner: Engine
     image: str
     label: str
     folder: str
 
     def __call__(self, environment: Mapping[str, str], module: tuple[str, ...]) -> list[str]:
         settings = [f"--env={name}" for name in environment if name.startswith("SAMBAND_")]
-        walls = [wall for wall in WALLS if wall != "--read-only-tmpfs=false" or self.podman.program.endswith("podman")]
-        options = ["--rm", "--network=host", *walls, f"--volume={self.folder}:{self.folder}:ro", *settings]
-        return [self.podman.program, "run", f"--label={self.label}", *options, self.image, *module]
+        options = ["--rm", "--network=host", *walls(self.runner), f"--volume={self.folder}:{self.folder}:ro", *settings]
+        return [self.runner.program, "run", f"--label={self.label}", *options, self.image, *module]
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +49,13 @@ async def mailbox() -> AsyncIterator[Mailbox]:
 
 
 @pytest.fixture(scope="module")
-async def samband(podman: Engine, services_image: str, label: str, mailbox: Mailbox) -> AsyncIterator[Platform]:
+async def samband(runner: Engine, services_image: str, label: str, mailbox: Mailbox) -> AsyncIterator[Platform]:
     """The platform, every process of it in a container."""
     with own_folder("test") as folder, pytest.MonkeyPatch.context() as patched:
-        for name, value in podman.environment.items():
+        for name, value in runner.environment.items():
             patched.setenv(name, value)
         running = Running(folder, given("SAMBAND_LOCAL_POSTGRES"), given("SAMBAND_LOCAL_KAFKA"))
-        start = Contained(podman, services_image, label, str(folder))
+        start = Contained(runner, services_image, label, str(folder))
         settings = {"SAMBAND_HTTP_HOST": "127.0.0.1"}
         async with platform(running, smtp_port=mailbox.smtp_port, settings=settings, launcher=start) as made:
             for key_set in folder.glob("keys-*/*/*.json"):
@@ -99,8 +102,10 @@ print(json.dumps({
 """
 
 
-def test_inside_nothing_is_writable_and_nothing_builds(podman: Engine, services_image: str) -> None:
-    said = podman.run("run", "--rm", "--network=none", *WALLS, "--entrypoint=python", services_image, "-c", INSIDE)
+def test_inside_nothing_is_writable_and_nothing_builds(runner: Engine, services_image: str) -> None:
+    said = runner.run(
+        "run", "--rm", "--network=none", *walls(runner), "--entrypoint=python", services_image, "-c", INSIDE
+    )
     assert json.loads(said) == {
         "user": [10001, 10001, [10001]],
         "writable": [],
@@ -111,8 +116,8 @@ def test_inside_nothing_is_writable_and_nothing_builds(podman: Engine, services_
     }
 
 
-def test_a_role_without_its_settings_says_which_are_missing(podman: Engine, services_image: str) -> None:
-    said = podman.run(
+def test_a_role_without_its_settings_says_which_are_missing(runner: Engine, services_image: str) -> None:
+    said = runner.run(
         "run", "--rm", "--network=none", "--entrypoint=sh", services_image, "-c",
         "python -m services.auth api 2>&1; echo exit $?",
     )  # fmt: skip
@@ -120,9 +125,9 @@ def test_a_role_without_its_settings_says_which_are_missing(podman: Engine, serv
     assert said.splitlines()[-1] == "exit 78"
 
 
-def test_what_was_lent_to_the_build_is_not_in_the_image(podman: Engine, services_image: str) -> None:
-    history = podman.run("history", "--no-trunc", services_image)
-    found = podman.run(
+def test_what_was_lent_to_the_build_is_not_in_the_image(runner: Engine, services_image: str) -> None:
+    history = runner.run("history", "--no-trunc", services_image)
+    found = runner.run(
         "run", "--rm", "--network=none", "--entrypoint=sh", services_image, "-c",
         "cat /etc/pip.conf /run/certificates.pem 2>/dev/null | wc -c",
     )  # fmt: skip

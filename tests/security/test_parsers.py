@@ -5,6 +5,7 @@ into the list of those that read nothing from outside, with the reason. A parser
 """
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from deploy.local.folders import CHECKOUT
 from tests.security.parsers import NOT_FROM_OUTSIDE, PARSERS
 
+EXAMPLES = int(os.environ.get("SAMBAND_TEST_EXAMPLES", "60"))
 FOLDERS = ("chassis", "contracts", "services")
 CALLED = re.compile(
     r"(admit|check|choose|decode|load|open|parse|prove|read|unpack|verify|normalise)(ed)?(_\w+)?"
@@ -64,7 +66,7 @@ def test_a_new_parser_would_be_seen(tmp_path: Path) -> None:
 
 @pytest.mark.goal("ops-O8")
 @pytest.mark.parametrize("name", list(PARSERS))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_whatever_comes_is_read_or_refused_as_the_parser_says(name: str, data: st.DataObject) -> None:
     parser = PARSERS[name]
