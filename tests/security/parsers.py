@@ -353,7 +353,7 @@ PARSERS: Mapping[str, Parser] = {
     ),
     "chassis.tracing.read_header": Parser(
         tracing.read_header,
-        st.none() | st.binary(max_size=60) | st.from_regex(tracing.TRACEPARENT),
+        st.none() | st.binary(max_size=60) | st.from_regex(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", fullmatch=True),
         NEVER,
         _is_a_traceparent_or_none,
     ),
