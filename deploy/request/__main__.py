@@ -91,6 +91,8 @@ def upload(given: argparse.Namespace) -> int:
     """Upload a file to a service, signed, and print the id to refer to it by."""
     key = signing.read_key(given.key)
     try:
+        if not 0 < given.file.stat().st_size <= inbound.LARGEST:
+            return _wrong(f"{given.file} must have 1 to {inbound.LARGEST} bytes")
         content = given.file.read_bytes()
     except OSError as error:
         return _wrong(f"{given.file} cannot be read: {error.strerror}")

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ from tests.support.asking import (
     OURS,
     TAKEN,
     THEIRS,
+    THINGS_REQUESTS,
     Asker,
     ChangeThing,
     ForgetThing,
@@ -259,6 +261,21 @@ async def test_a_flood_of_forgeries_is_told_of_some_times_and_hides_no_authentic
     *told, last = await answers(known)
     assert [answer.offset for answer in told] == list(range(TOLD_A_MINUTE))
     assert last.given == "no. 9"
+
+
+@pytest.mark.goal("sec-P9")
+async def test_what_is_logged_of_a_request_says_where_it_lies_and_nothing_that_its_sender_wrote(
+    known: Known, asker: Asker
+) -> None:
+    signed = with_headers(asker.change(), {"ce_id": "kari@example.no", "ce_subject": "Kari", "ce_signature": "Kari.."})
+    strangers = with_headers(signed, {"ce_source": "/systems/kari@example.no"})
+    with structlog.testing.capture_logs() as lines:
+        await take(known, arrival(signed, offset=5), arrival(strangers, offset=6))
+    expected = {"log_level": "warning", "event": "request_not_proven", "topic": THINGS_REQUESTS.name, "partition": 0}
+    assert lines == [
+        {**expected, "offset": 5, "system": "member", "reason": "unreadable_signature"},
+        {**expected, "offset": 6, "system": None, "reason": "unreadable_signature"},
+    ]
 
 
 async def test_two_signatures_are_none(known: Known, asker: Asker) -> None:

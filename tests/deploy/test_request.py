@@ -1,19 +1,26 @@
 """The command of a system outside: what it says about wrong input, and the keys and records that it makes."""
 
+import asyncio
 import io
 import json
 import stat
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from chassis import requests, sealing
+from chassis import http, inbound, requests, sealing
 from chassis.arrival import Arrival
+from chassis.postgres import Database
+from chassis.server import Server, listen
 from chassis.systems import Systems
 from contracts.auth import RegisterAccount
 from deploy.local import keysets, ports
+from deploy.local.folders import CHECKOUT
 from deploy.request import __main__ as command
 from tests.contracts.test_examples import Record
 
@@ -135,6 +142,45 @@ def test_a_kafka_or_an_api_that_is_not_there_is_told_with_a_code_of_its_own(
     own = ["--system", "membership", "--key", str(keys / "outside" / "membership.json")]
     where = ["--url", f"http://{NOWHERE}", "--service", "auth"]
     assert run(monkeypatch, "upload", str(file), *own, *where) == 2
+    file.write_bytes(b"")
+    assert run(monkeypatch, "upload", str(file), *own, *where) == 2
+    assert f"must have 1 to {inbound.LARGEST} bytes" in capsys.readouterr().err
     file.write_bytes(b"a letter")
     assert run(monkeypatch, "upload", str(file), *own, *where) == 69
     assert "does not answer" in capsys.readouterr().err
+
+
+@asynccontextmanager
+async def taking_files(database: Database) -> AsyncIterator[str]:
+    """Serve the route for files, by a real server; gives its address."""
+    listening, streamed = listen(ports.LOOPBACK, 0), {inbound.STREAMED: inbound.LARGEST}
+    app = http.create_app(title="things", version="1", routers=[inbound.router(database)], streamed=streamed)
+    server = Server(listening, app, drain_seconds=0)
+    serving = asyncio.create_task(server.run())
+    try:
+        yield f"http://{ports.LOOPBACK}:{listening.getsockname()[1]}"
+    finally:
+        server.stop()
+        await serving
+
+
+async def test_a_file_is_uploaded_and_the_same_again_is_the_same(
+    keys: Path, tmp_path: Path, database: Database
+) -> None:
+    database.identity = replace(database.identity, systems=Systems.load(keys / "systems"))
+    file, name = tmp_path / "letter.pdf", str(UUID(int=7))
+    file.write_bytes(b"a letter" * 400_000)
+    own = ["--system", "membership", "--key", str(keys / "outside" / "membership.json"), "--service", "things"]
+
+    async def upload(url: str, *more: str) -> tuple[int | None, dict[str, object]]:
+        command = [sys.executable, "-m", "deploy.request", "upload", str(file), "--url", url, *own, *more]
+        process = await asyncio.create_subprocess_exec(*command, cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE)
+        said, _ = await process.communicate()
+        return process.returncode, json.loads(said)
+
+    async with taking_files(database) as url:
+        code, first = await upload(url, "--id", name)
+        assert (code, first["length"]) == (0, 3_200_000)
+        assert await upload(url, "--id", name) == (0, first)
+        code, refused = await upload(url, "--service", "auth")
+        assert (code, refused["type"]) == (1, "urn:samband:problem:upload-not-proven")
