@@ -72,8 +72,9 @@ async def republish_erased(conn: Connection, after: str | None, limit: int) -> S
     return [str(erased.id) for erased in page]
 
 
-def _id(text: str | None) -> UUID | None:
-    return None if text is None else UUID(text)
+def _id(text: str | None) -> UUID:
+    """Read an id, or give the one before all."""
+    return UUID(int=0) if text is None else UUID(text)
 
 
 def state_of(account: Account) -> AccountChanged:

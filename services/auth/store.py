@@ -95,10 +95,10 @@ async def lock_account_by_address(conn: Connection, address: Address) -> Account
 
 LOCK_ACCOUNTS = """
 select id, address, language, active, current_epoch(), version from accounts
-where $1::uuid is null or id > $1 order by id limit $2 for no key update"""
+where id > $1 order by id limit $2 for no key update"""
 
 
-async def lock_accounts(conn: Connection, *, after: UUID | None, limit: int) -> list[Account]:
+async def lock_accounts(conn: Connection, *, after: UUID, limit: int) -> list[Account]:
     """Give the accounts behind an id, and keep them from changing until the transaction ends."""
     return [Account(*row) for row in await conn.fetch(LOCK_ACCOUNTS, after, limit)]
 
@@ -128,10 +128,10 @@ async def insert_erased_account(conn: Connection, account_id: UUID) -> ErasedAcc
 
 
 SELECT_ERASED_ACCOUNTS = """
-select id, current_epoch(), version from erased_accounts where $1::uuid is null or id > $1 order by id limit $2"""
+select id, current_epoch(), version from erased_accounts where id > $1 order by id limit $2"""
 
 
-async def find_erased_accounts(conn: Connection, *, after: UUID | None, limit: int) -> list[ErasedAccount]:
+async def find_erased_accounts(conn: Connection, *, after: UUID, limit: int) -> list[ErasedAccount]:
     return [ErasedAccount(*row) for row in await conn.fetch(SELECT_ERASED_ACCOUNTS, after, limit)]
 
 

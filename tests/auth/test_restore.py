@@ -1,6 +1,7 @@
 """After a restore nothing comes alive again, and what only the lost time knew is taken out of the world (rel-R11)."""
 
 import argparse
+import asyncio
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,7 @@ from tests.auth.world import Owner, World
 from tests.conftest import Bus, Clone
 from tests.support import bus as stranger
 from tests.support.lanes import headers
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.goal("rel-R11")
 
@@ -170,6 +172,28 @@ async def test_republishing_goes_batch_by_batch_tombstones_too_and_on_behind_an_
     assert (await run(clone, auth_settings, capsys, *after))[1][-1] == {"republished_in_all": 1}
     code, _, said = await run(clone, auth_settings, capsys, "republish", "--after", str(there[2]))
     assert (code, said) == (2, "refused: --after is an id of one kind; say of which with --only\n")
+
+
+async def test_republishing_waits_while_the_outbox_is_deep_and_says_so(
+    clone: Clone, world: World, owner: Owner, auth_settings: AuthSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for n in range(3):
+        await world.add(f"person{n}@example.no")
+    async with world.database.transaction() as conn:
+        await accounts.republish(conn, None, 9)
+    telling = asyncio.create_task(run(clone, auth_settings, capsys, "republish", "--depth", "4"))
+    said = ""
+
+    async def waiting() -> bool:
+        nonlocal said
+        said += capsys.readouterr().err
+        return said == "6 messages are owed; waiting until they are 4 or fewer. Does a worker run?\n"
+
+    await until(waiting, what="the command to say that it waits")
+    assert await owner.fetchval("select count(*) from auth.outbox") == 6
+    await owner.execute("truncate auth.outbox")
+    assert (await telling)[1][-1] == {"republished_in_all": 3}
+    assert await owner.fetchval("select count(*) from auth.outbox") == 3
 
 
 @pytest.mark.parametrize(

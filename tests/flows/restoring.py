@@ -43,6 +43,8 @@ class Day:
     """Messages of transactions that began after the backup had ended."""
     accounts_before: int = 0
     people: dict[str, Person] = field(default_factory=dict)
+    asked: dict[str, Any] = field(default_factory=dict)
+    """The answers to asks with an Idempotency-Key: the one of `early` is in the backup, that of `other` is lost."""
     said: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """The lines of each command."""
     records: list[Any] = field(default_factory=list)
@@ -86,7 +88,7 @@ async def restored_day(folder: Path, kafka: str) -> AsyncIterator[Day]:
         reader = Keyring.load("notifications", keys, Path(environment["SAMBAND_PRIVATE_KEYS"]))
         day = Day(made, mailbox, reader)
         await asyncio.gather(*(made.start(*role) for role in ROLES))
-        for name in ("early", "late"):
+        for name in ("early", "late", "other"):
             client = httpx2.AsyncClient(base_url=made.url("auth", "api"), timeout=20)
             person = Person(f"{name}@eksempel.example", await stack.enter_async_context(client))
             day.people[name] = person
@@ -105,7 +107,7 @@ async def _until_the_loss(day: Day, server: postgres.Server, backup: Path) -> da
     environment = day.platform.environments["auth"]
     keyring = Keyring.load("auth", Path(environment["SAMBAND_PUBLIC_KEYS"]), Path(environment["SAMBAND_PRIVATE_KEYS"]))
     await _log_in(day, "early")
-    await day.people["early"].ask()
+    day.asked["early"] = (await day.people["early"].ask(key="kept")).json()
     url = environment["SAMBAND_DATABASE_URL"]
     async with open_database(url, Identity("auth", keyring), size=2, role="load") as database:
         load = Load(database, random.Random(11))
@@ -120,6 +122,8 @@ async def _until_the_loss(day: Day, server: postgres.Server, backup: Path) -> da
         lost_from = len(load.committed)
         await load.until(AFTER)
         await _log_in(day, "late")
+        await day.people["other"].show_codes()
+        day.asked["other"] = (await day.people["other"].ask(key="lost")).json()
         await _told_of_mails(day, len(day.mailbox.mails.listed()))
         async with day.look() as conn:
             day.accounts_before = await conn.fetchval("select count(*) from auth.accounts")

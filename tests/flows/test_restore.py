@@ -126,3 +126,11 @@ async def test_people_log_in_again_at_the_address_of_the_restored_truth(day: Day
     assert (await early.ask()).status_code == httpx2.codes.ACCEPTED
     mails = await day.mailbox.wait_for(before + 1, to=early.address, within=40)
     assert (await early.redeem(code_in(mails[0]))).status_code == httpx2.codes.CREATED
+
+
+async def test_an_idempotency_key_of_the_backup_still_answers_and_a_lost_one_is_used_anew(day: Day) -> None:
+    kept = await day.people["early"].ask(key="kept")
+    assert (kept.status_code, kept.json()) == (httpx2.codes.ACCEPTED, day.asked["early"])
+    anew = await day.people["other"].ask(key="lost")
+    assert anew.status_code == httpx2.codes.ACCEPTED
+    assert anew.json()["challenge_id"] != day.asked["other"]["challenge_id"]

@@ -10,7 +10,7 @@ MUTANTS = (
         "old epoch",
         "a restored owner's truth is newer than what it told in the lost time",
         "services/auth/store.py",
-        (Edit("current_epoch(), version from accounts\nwhere $1", "1, version from accounts\nwhere $1"),),
+        (Edit("current_epoch(), version from accounts\nwhere id > $1", "1, version from accounts\nwhere id > $1"),),
         Assertions((RESTORE + "test_copies_of_accounts_equal_those_of_their_owner",)),
     ),
     Mutant(
