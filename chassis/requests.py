@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from chassis import outbox, problems, signing, telemetry
 from chassis.arrival import Arrival, Broken
-from chassis.errors import Refusal
+from chassis.errors import Kind, Refusal
 from chassis.handlers import Handlers, Lane, open_sealed, read
 from chassis.postgres import Connection
 from chassis.sealing import CannotOpen, Keyring
@@ -35,6 +35,8 @@ LARGEST = 65_536
 """Bytes of a request's value; what is larger is uploaded first and referred to."""
 TOLD_A_MINUTE = 30
 """How often a minute each process tells of what a system has not signed: whoever may write to the topic must not fill another."""
+PASSING = frozenset({Kind.TOO_MANY, Kind.UNAVAILABLE})
+"""Refusals that say nothing about the request: the same one is judged anew."""
 USE = "samband-request"
 _UNPROVEN = {
     Unproven.UNREADABLE_REQUEST: "The CloudEvents headers are not complete and right; ce_id must be a UUID.",
@@ -91,11 +93,11 @@ class Claim:
 
 
 class _Decline(Exception):
-    """A request of a known system is refused before the service's own rules are asked."""
+    """A request of a known system is refused, and may be sent again when that is mended or over."""
 
-    def __init__(self, reason: Declined, text: str = "") -> None:
+    def __init__(self, reason: Declined, text: str = "", code: str | None = None) -> None:
         super().__init__(str(reason))
-        self.reason = reason
+        self.reason, self.code = reason, code
         self.text = text or _DECLINED[reason]
 
 
@@ -118,9 +120,9 @@ class Requests:
         self._told: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=TOLD_A_MINUTE))
 
     def on(self, message: type[M]) -> Callable[[Handler[M]], Handler[M]]:
-        """Register the one handler of a request. It gives what the answer names, or raises a `Refusal`: both are final.
+        """Register the one handler of a request: it gives what the answer names, or raises a `Refusal`.
 
-        It runs in a savepoint, so that nothing is left of what it refused. Raises `ValueError` for a message that does
+        Both are final, but for the kinds in `PASSING`. It runs in a savepoint, so that nothing is left of what it refused. Raises `ValueError` for a message that does
         not say by `organisation_id` whom it is for, or whose topic is not one of requests.
         """
         if not message.topic.takes_requests or ORGANISATION not in message.model_fields:
@@ -164,16 +166,17 @@ class Requests:
         """Answer a request that is proven; gives what came of it, in a word."""
         try:
             message, handler, caller = self._admit(conn, arrival, envelope, claim, system)
-            answer = await claim_request(conn, claim, envelope.time)
+            async with conn.transaction():  # What is declined here is claimed no more.
+                answer = await claim_request(conn, claim, envelope.time)
+                if answer is not None:
+                    await self._repeat(conn, answer)
+                    return "repeated"
+                decided, outcome = await self._decide(conn, handler, message, caller, claim)
+                await settle_request(conn, claim, await outbox.add(conn, decided), decided)
+                return outcome
         except _Decline as declined:
-            await outbox.add(conn, self._decline(claim, declined.reason, declined.text))
+            await outbox.add(conn, self._decline(claim, declined.reason, declined.text, declined.code))
             return str(declined.reason)
-        if answer is not None:
-            await self._repeat(conn, answer)
-            return "repeated"
-        decided, outcome = await self._decide(conn, handler, message, caller, claim)
-        await settle_request(conn, claim, await outbox.add(conn, decided), decided)
-        return outcome
 
     def _admit(
         self, conn: Connection, arrival: Arrival, envelope: Envelope, claim: Claim, system: System
@@ -209,8 +212,10 @@ class Requests:
             async with conn.transaction():
                 given = await handler(conn, message, caller)
         except Refusal as refusal:
-            code = problems.type_of(type(refusal))
-            return self._decline(claim, Declined.BY_RULE, problems.say(refusal), code), "by_rule"
+            text, code = problems.say(refusal), problems.type_of(type(refusal))
+            if refusal.kind in PASSING:
+                raise _Decline(Declined.NOT_NOW, text, code) from None
+            return self._decline(claim, Declined.BY_RULE, text, code), "by_rule"
         return self._accepted(**asdict(claim), given=None if given is None else str(given)), "accepted"
 
     def _decline(self, claim: Claim, reason: Declined, text: str, code: str | None = None) -> Message:

@@ -41,6 +41,7 @@ class Declined(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     TOO_LARGE = "too_large"
     MALFORMED = "malformed"
+    NOT_NOW = "not_now"
     BY_RULE = "by_rule"
 
 

@@ -35,6 +35,7 @@ from tests.support.asking import (
     ThingRequestAccepted,
     ThingRequestNotProven,
     ThingRequestRefused,
+    ThingsBusy,
     answers,
     arrival,
     effects,
@@ -419,6 +420,19 @@ async def test_what_was_refused_at_the_door_is_judged_anew(database: Database, a
     assert await effects(database) == [6]
 
 
+async def test_what_is_refused_for_now_leaves_nothing_and_is_judged_anew(known: Known, asker: Asker) -> None:
+    busy: list[Exception] = [ThingsBusy()]
+    found, signed = handlers(broken=busy), asker.change(6)
+    await take(known, arrival(signed), found=found)
+    (answer,) = await answers(known)
+    assert (answer.reason, answer.code) == (Declined.NOT_NOW, "urn:samband:problem:things-busy")
+    assert await effects(known) == []
+    busy.clear()
+    await take(known, arrival(signed, offset=1), found=found)
+    assert [type(each) for each in await answers(known)] == [ThingRequestRefused, ThingRequestAccepted]
+    assert await effects(known) == [6]
+
+
 async def test_keys_are_rotated_with_overlap(database: Database, asker: Asker) -> None:
     new = replace(asker, key=EC_KEY)
     for keys, by_old, by_new in (((KEY,), True, False), ((EC_KEY, KEY), True, True), ((EC_KEY,), False, True)):
@@ -432,7 +446,7 @@ async def test_a_fault_of_ours_sets_the_request_aside_and_answers_it_when_it_is_
     known: Known, asker: Asker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dead_letters, "FIRST_PAUSE_SECONDS", 0.0)
-    broken = ["not mended yet"]
+    broken: list[Exception] = [RuntimeError("not mended yet")]
     found, signed = handlers(broken=broken), arrival(asker.change(8))
     with pytest.raises(RuntimeError):
         await take(known, signed, found=found)

@@ -64,11 +64,17 @@ class ThingTaken(Refusal):
     kind = Kind.CONFLICT
 
 
+class ThingsBusy(Refusal):
+    """Too many things are being changed."""
+
+    kind = Kind.TOO_MANY
+
+
 INSERT_EFFECT = "insert into effects (thing_id, n, event_id) values ($1, $2, $3)"
 
 
-def handlers(*, broken: list[str] | None = None) -> Handlers:
-    """Handlers that change a thing; one with a `broken` list fails as long as something stands in it."""
+def handlers(*, broken: list[Exception] | None = None) -> Handlers:
+    """Handlers that change a thing; one with a `broken` list raises what stands in it."""
     found = Handlers(seconds=20)
     asked = Requests(
         found, accepted=ThingRequestAccepted, refused=ThingRequestRefused, not_proven=ThingRequestNotProven
@@ -80,7 +86,7 @@ def handlers(*, broken: list[str] | None = None) -> Handlers:
         if request.n == TAKEN:
             raise ThingTaken(n=request.n)
         if broken:
-            raise RuntimeError(broken[0])
+            raise broken[0]
         return f"no. {request.n}"
 
     return found
