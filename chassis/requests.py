@@ -122,8 +122,9 @@ class Requests:
     def on(self, message: type[M]) -> Callable[[Handler[M]], Handler[M]]:
         """Register the one handler of a request: it gives what the answer names, or raises a `Refusal`.
 
-        Both are final, but for the kinds in `PASSING`. It runs in a savepoint, so that nothing is left of what it refused. Raises `ValueError` for a message that does
-        not say by `organisation_id` whom it is for, or whose topic is not one of requests.
+        Both are final, but for the kinds in `PASSING`. It runs in a savepoint, so that nothing is left of what it refused.
+        Raises `ValueError` for a message that does not say by `organisation_id` whom it is for, or whose topic is not one of
+        requests.
         """
         if not message.topic.takes_requests or ORGANISATION not in message.model_fields:
             raise ValueError(f"{message.type} must be on a topic of requests and have the field {ORGANISATION}")
