@@ -83,8 +83,9 @@ def parser(of: Service[S], commands: Sequence[Command | Bare] = ()) -> argparse.
     for command in (*common(of), *commands):
         group, _, name = command.name.partition(" ")
         if name and group not in groups:
-            about = GROUPS.get(group, group)
-            made = actions.add_parser(group, help=f"{about}; see {group} --help", description=f"{about.capitalize()}.")
+            about = GROUPS.get(group)
+            more = f"see {group} --help"
+            made = actions.add_parser(group, help=f"{about}; {more}" if about else more, description=about)
             groups[group] = made.add_subparsers(required=True, metavar="COMMAND")
         leaf = (groups[group] if name else actions).add_parser(
             name or group, help=command.help, description=command.about or command.help

@@ -33,7 +33,9 @@ def commands(of: Service[Any]) -> Sequence[Command]:
         return await tell_again(of, runtime.database, given)
 
     def republish_arguments(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--only", choices=sorted(of.upkeep.republish), help="only these; the default is all")
+        kinds = sorted(of.upkeep.republish)
+        about = f"only one of: {', '.join(kinds) or 'nothing here'}"
+        parser.add_argument("--only", choices=kinds, metavar="KIND", help=about)
         parser.add_argument(
             "--after", type=UUID, metavar="ID", help="go on behind this id, as the last line said; needs --only"
         )

@@ -16,7 +16,7 @@ from aiokafka import ConsumerRecord
 
 from chassis import cli, dead_letters, logging
 from chassis.arrival import Arrival
-from chassis.commands.command import EX_CONFIG, EX_UNAVAILABLE, moment
+from chassis.commands.command import EX_CONFIG, EX_UNAVAILABLE, Bare, Command, moment
 from chassis.outbox import MessageTooLarge
 from chassis.postgres import Database
 from chassis.service import Runtime, Service
@@ -43,7 +43,7 @@ async def run_module(*arguments: str, **environment: str) -> tuple[int, str, str
 
 
 Main = Callable[..., Awaitable[tuple[int, str, str]]]
-Command = Callable[..., Awaitable[tuple[int, list[dict[str, Any]], str]]]
+Run = Callable[..., Awaitable[tuple[int, list[dict[str, Any]], str]]]
 
 
 @pytest.fixture
@@ -81,12 +81,36 @@ async def test_the_module_is_the_program() -> None:
 async def test_help_lists_every_command_with_what_it_does(main: Main) -> None:
     code, out, _ = await main("--help")
     assert code == 0
-    for command in ("api", "worker", "all", "migrate", "outbox", "dead-letters", "accounts"):
+    for command in (
+        "api",
+        "worker",
+        "all",
+        "migrate",
+        "outbox",
+        "dead-letters",
+        "restored",
+        "republish",
+        "keys",
+        "doctor",
+        "accounts",
+    ):
         assert re.search(rf"^    {command}\s", out, re.MULTILINE)
     assert "bring the schema up to date" in out
     code, out, _ = await main("dead-letters", "--help")
     assert code == 0
     assert all(re.search(rf"^    {command}\s", out, re.MULTILINE) for command in ("list", "show", "replay", "discard"))
+
+
+@pytest.mark.parametrize("command", cli.common(auth.SERVICE), ids=lambda command: command.name)
+def test_every_common_command_teaches_what_it_is_for(
+    command: Command | Bare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.parser(auth.SERVICE).parse_args([*command.name.split(), "--help"])
+    assert end.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert len(command.about) > len(command.help) + 40
+    assert command.about in said
 
 
 @pytest.mark.parametrize(
@@ -222,7 +246,7 @@ def test_a_number_that_is_none_or_that_no_row_can_have_is_refused_in_words(
 
 
 @pytest.fixture
-def run(database: Database, capsys: pytest.CaptureFixture[str]) -> Command:
+def run(database: Database, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command of `things` as the command line would; gives exit code, lines of output, and what was said."""
 
     async def run_one(line: str) -> tuple[int, list[dict[str, Any]], str]:
@@ -246,7 +270,7 @@ async def set_aside(database: Database, count: int = 1) -> list[int]:
 
 
 async def test_the_list_tells_what_happened_without_content_and_goes_on_where_it_ended(
-    run: Command, database: Database
+    run: Run, database: Database
 ) -> None:
     ids = await set_aside(database, 3)
     code, lines, said = await run("dead-letters list --limit 2")
@@ -257,7 +281,7 @@ async def test_the_list_tells_what_happened_without_content_and_goes_on_where_it
     assert [line["id"] for line in (await run(f"dead-letters list --after {ids[1]}"))[1]] == ids[2:]
 
 
-async def test_one_is_shown_with_its_content_only_when_that_is_asked_for(run: Command, database: Database) -> None:
+async def test_one_is_shown_with_its_content_only_when_that_is_asked_for(run: Run, database: Database) -> None:
     (letter_id,) = await set_aside(database)
     _, (summary,), _ = await run(f"dead-letters show {letter_id}")
     code, (opened,), _ = await run(f"dead-letters show {letter_id} --content")
@@ -267,7 +291,7 @@ async def test_one_is_shown_with_its_content_only_when_that_is_asked_for(run: Co
     assert (opened["headers"]["ce_type"], opened["headers"]["x-foreign"]) == ("auth.ThingHappened.v1", "\\xff")
 
 
-async def test_content_that_does_not_open_is_said_to_be_so(run: Command, database: Database, owner: Any) -> None:
+async def test_content_that_does_not_open_is_said_to_be_so(run: Run, database: Database, owner: Any) -> None:
     (letter_id,) = await set_aside(database)
     await owner.execute("update things.dead_letters set sealed_record = 'a.b.c.d.e'")
     code, lines, said = await run(f"dead-letters show {letter_id} --content")
@@ -276,7 +300,7 @@ async def test_content_that_does_not_open_is_said_to_be_so(run: Command, databas
 
 
 async def test_parked_messages_are_tried_again_one_or_all_and_waiting_ones_are_left_alone(
-    run: Command, database: Database
+    run: Run, database: Database
 ) -> None:
     ids = await set_aside(database, 3)
     assert await run(f"dead-letters replay {ids[0]}") == (0, [{"to_be_tried_again": 1}], "")
@@ -287,14 +311,14 @@ async def test_parked_messages_are_tried_again_one_or_all_and_waiting_ones_are_l
     assert [(line["state"], line["attempts"]) for line in lines] == [("waiting", 0)] * 3
 
 
-async def test_a_discarded_message_is_gone(run: Command, database: Database) -> None:
+async def test_a_discarded_message_is_gone(run: Run, database: Database) -> None:
     (letter_id,) = await set_aside(database)
     assert await run(f"dead-letters discard {letter_id}") == (0, [{"discarded": 1}], "")
     assert await run("dead-letters list") == (0, [], "")
 
 
 @pytest.mark.parametrize("command", ["show", "show --content", "replay", "discard"])
-async def test_an_id_that_nothing_has_ends_with_1(command: str, run: Command, database: Database) -> None:
+async def test_an_id_that_nothing_has_ends_with_1(command: str, run: Run, database: Database) -> None:
     name, _, option = command.partition(" ")
     code, _, _ = await run(f"dead-letters {name} 999 {option}")
     assert code == 1
