@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,11 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx2
 import pytest
+from joserfc.jwk import OKPKey
 
+from chassis import signing
+from chassis.signing import Statement
+from chassis.systems import Systems
 from contracts.auth import RegisterAccount
 from contracts.requests import Declined, Unproven
 from deploy.local.folders import CHECKOUT
@@ -155,6 +161,19 @@ async def test_whoever_has_the_page_registers_an_account_and_watches_the_mail_le
     assert (await person.redeem(code_in(mail))).status_code == httpx2.codes.CREATED
     assert (await person.who_am_i()).json()["account_id"] == answer["given"]
     assert await integrator.sees(watch, "notifications.deliveries.v1", "MailDelivered", answer["given"])
+
+
+def test_a_key_that_is_made_as_the_page_says_is_let_in(tmp_path: Path) -> None:
+    if why := integrators.lacks("sh"):
+        pytest.skip(why)
+    (making,) = re.findall(r"^```sh\n(openssl genpkey.*?)^```$", integrators.PAGE, re.MULTILINE | re.DOTALL)
+    said = subprocess.run(["/bin/sh", "-ec", making], cwd=tmp_path, capture_output=True, check=True, text=True)
+    allowed = {"keys": [json.loads(said.stdout)], "requests": [RegisterAccount.type], "organisations": ["*"]}
+    (tmp_path / f"{SYSTEM}.json").write_text(json.dumps(allowed))
+    (system,) = Systems.load(tmp_path)
+    pem = (tmp_path / "membership.pem").read_text()
+    token = signing.sign(Statement("any"), b"value", OKPKey.import_key(pem, {"kid": "membership-2026"}))
+    assert signing.verify(token, b"value", system.keys) == Statement("any")
 
 
 def test_the_page_has_these_programs_and_says_each_reason_that_there_is() -> None:
