@@ -99,6 +99,17 @@ MUTANTS = (
         Assertions(("tests/chassis/test_positions.py",)),
     ),
     Mutant(
+        "position back",
+        "a position only goes forward, whoever commits late",
+        "chassis/inbox.py",
+        (Edit("        where consumer_positions.next_offset < excluded.next_offset\n", ""),),
+        Assertions(
+            (
+                "tests/chassis/test_positions.py::test_who_lost_a_partition_and_commits_late_does_not_set_its_position_back",
+            )
+        ),
+    ),
+    Mutant(
         "failed client kept",
         "a Kafka client that failed is replaced, and what it had taken comes again",
         CONSUME,
