@@ -25,11 +25,18 @@ from chassis.failpoints import reach
 from chassis.kafka import NoTopic, Outcome, Sender
 from chassis.loop import backoff
 from chassis.outbox import Owed
+from chassis.postgres import HALF_OPEN
 
 log = structlog.get_logger()
 
 TRY_LOCK = "select pg_try_advisory_lock(hashtextextended('relay ' || current_schema, 0))"
-SESSION = {"synchronous_commit": "off", "idle_session_timeout": "15s", "statement_timeout": "30s", "lock_timeout": "2s"}
+SESSION = {
+    **HALF_OPEN,
+    "synchronous_commit": "off",
+    "idle_session_timeout": "15s",
+    "statement_timeout": "30s",
+    "lock_timeout": "2s",
+}
 HEARTBEAT_SECONDS = 5.0
 POLL_SECONDS = 0.3
 FULL_BATCH_PAUSE = 0.005

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from chassis.errors import Kind, Refusal
-from chassis.postgres import Database, is_outage, open_database
+from chassis.postgres import HALF_OPEN, Database, is_outage, open_database
 from tests.conftest import Clone
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -124,6 +124,14 @@ async def test_a_session_has_limits_and_says_whose_it_is(database: Database) -> 
             for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "application_name")
         ]
     assert shown == ["15s", "3s", "1min", "samband things"]
+
+
+@pytest.mark.goal("rel-R7")
+async def test_postgres_looks_after_clients_that_may_be_gone_with_their_network(database: Database) -> None:
+    """A quarter of an hour of TCP's own patience would be as long a lock."""
+    async with database.transaction() as conn:
+        found = {name: await conn.fetchval("select current_setting($1)", name) for name in HALF_OPEN}
+    assert found == HALF_OPEN
 
 
 async def test_connections_that_were_cut_while_idle_cost_no_transaction(database: Database, owner: Owner) -> None:
