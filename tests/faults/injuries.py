@@ -219,7 +219,9 @@ select pg_terminate_backend(pid) from pg_stat_activity where application_name = 
   and pid in (select pid from pg_locks where locktype = 'advisory' and granted)"""
 EXPIRE = """
 update notifications.mails set expires_at = now() + interval '100 milliseconds'
-where id in (select id from notifications.mails where settled_at is null order by random() limit 3) returning id"""
+where id in (
+    select id from notifications.mails where settled_at is null and expires_at > now() + interval '1 minute'
+    order by random() limit 3) returning id"""
 
 INJURIES: Mapping[str, Injury] = {
     **{f"die: {kind}": dying(kind) for kind in PLACES},

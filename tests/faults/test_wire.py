@@ -71,6 +71,15 @@ async def test_a_trickle_passes_so_much_a_second() -> None:
         assert time.monotonic() - began >= 0.4
 
 
+async def test_what_a_trickle_has_hardly_begun_to_pass_arrives_when_the_wire_is_well() -> None:
+    async with echoing() as wire, dialled(wire) as streams:
+        async with wire.trickling(1.0):
+            waiting = asyncio.create_task(say(streams, bytes(10_000)))
+            done, _ = await asyncio.wait({waiting}, timeout=0.3)
+            assert not done
+        assert await waiting == bytes(10_000)
+
+
 @pytest.mark.parametrize("held", Way)
 async def test_what_is_held_one_way_arrives_when_the_wire_is_well(held: Way) -> None:
     async with echoing() as wire, dialled(wire) as streams:

@@ -48,6 +48,7 @@ class Wire:
     target: int
     _lines: set[_Line] = field(default_factory=set)
     _open: dict[Way, asyncio.Event] = field(default_factory=lambda: {way: asyncio.Event() for way in Way})
+    _healed: asyncio.Event = field(default_factory=asyncio.Event)
     _delay: float = 0.0
     _bytes_per_second: float | None = None
 
@@ -59,6 +60,7 @@ class Wire:
             yield
         finally:
             self._delay = 0.0
+            self._heal()
 
     @asynccontextmanager
     async def trickling(self, bytes_per_second: float) -> AsyncIterator[None]:
@@ -68,6 +70,12 @@ class Wire:
             yield
         finally:
             self._bytes_per_second = None
+            self._heal()
+
+    def _heal(self) -> None:
+        """Let go at once what is still on its way: a trickle may have left it with a minute to go."""
+        self._healed.set()
+        self._healed = asyncio.Event()
 
     @asynccontextmanager
     async def one_way(self, held: Way) -> AsyncIterator[None]:
@@ -141,8 +149,9 @@ class Wire:
             writer.write_eof()
 
     async def _hinder(self, way: Way, size: int) -> None:
-        if self._delay:
-            await asyncio.sleep(self._delay)
-        if self._bytes_per_second is not None:
-            await asyncio.sleep(size / self._bytes_per_second)
+        seconds = self._delay + (size / self._bytes_per_second if self._bytes_per_second else 0.0)
+        if seconds:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._healed.wait()
         await self._open[way].wait()
