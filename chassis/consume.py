@@ -1,8 +1,7 @@
 """Consume: the one way to subscribe.
 
-A batch is claimed in the inbox, handled and positioned in one transaction; the Kafka offset is committed after it. When
-anything in a batch fails, the batch is rolled back and its messages are taken one at a time, so that one bad message
-costs the others nothing: it alone is set aside. An outage is waited out with the batch in hand.
+Where a lane goes on stands in its database, and moves with what its messages do there (`chassis/batches.py`); the Kafka
+offset is committed after it. An outage is waited out with the batch in hand. A Kafka client that fails is replaced.
 """
 
 import asyncio
@@ -21,15 +20,15 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from opentelemetry.trace import SpanKind
 
 from chassis import dead_letters, inbox, telemetry, tracing
-from chassis.arrival import Arrival, Broken
-from chassis.continuity import Continuity, ends_of, name
-from chassis.dead_letters import DEATHS, DiedTooOften, Untried, Waits
+from chassis.arrival import Arrival
+from chassis.batches import Batches
+from chassis.continuity import Continuity, Partition, ends_of
 from chassis.failpoints import reach
-from chassis.handlers import Handlers, Hung, Lane
-from chassis.inbox import Claim, Position
+from chassis.handlers import Handlers, Lane
+from chassis.inbox import Position
 from chassis.loop import backoff
 from chassis.parts import Stuck
-from chassis.postgres import Connection, Database, WentBack, is_outage
+from chassis.postgres import Database, WentBack, is_outage
 from chassis.reading import Failed, TolerantConsumer, Unreadable
 
 log = structlog.get_logger()
@@ -39,7 +38,6 @@ METADATA_MS = 15_000
 TRIES_APART = 5.0
 CLOSE_SECONDS = 10.0
 """The most that a client which failed may take to close; another takes as long as the batch in hand."""
-Partition = tuple[str, int]
 Records = tuple[ConsumerRecord, ...]
 
 
@@ -71,10 +69,10 @@ class Consumer:
         self._subscriber: BatchSubscriber | None = None
         self._reached: dict[Partition, int] = {}
         self._continuity = Continuity(self._begin_anew)
+        self._batches = Batches(database, handlers, lane, reached=self._reached, continuity=self._continuity)
         self._assignments = 0
         self._in_hand = 0
         self._untried: set[Partition] = set()
-        self._counted: set[tuple[str, int, int]] = set()
         self._stopping = asyncio.Event()
         self._ended: asyncio.Future[None] | None = None
         self._failures = 0
@@ -243,7 +241,7 @@ class Consumer:
             await self._handle_at_last(arrivals, untried)
         self._untried -= untried
         self._failures = 0
-        self._counted.clear()
+        self._batches.settle()
         if assignment == self._assignments:  # Else it goes on from where its database was, before this batch.
             self._continuity.settle(partitions)
             self._reached |= {own: last.offset + 1 for own, last in partitions.items()}
@@ -253,7 +251,7 @@ class Consumer:
         failures = 0
         while True:
             try:
-                await self._handle(arrivals, untried)
+                await self._batches.handle(arrivals, untried)
             except WentBack as error:
                 self.fail(error)
                 raise Stopped from error
@@ -267,111 +265,6 @@ class Consumer:
                     raise Stopped from error
             else:
                 return
-
-    async def _handle(self, arrivals: Sequence[Arrival], untried: set[Partition]) -> None:
-        """Handle a batch together or, when that fails, one at a time; a handler that hangs is waited for only once."""
-        hung: Hung | None = None
-        if not untried:
-            try:
-                async with self._database.transaction() as conn:
-                    await self._apply(conn, arrivals)
-            except Exception as error:
-                if is_outage(error):
-                    raise
-                log.info("batch_taken_apart", group=self.consumer_group, size=len(arrivals), error=type(error).__name__)
-                hung = error if isinstance(error, Hung) else None
-            else:
-                return
-        slow: set[str] = set()
-        for arrival in arrivals:
-            failure: Exception | None
-            if hung is not None and arrival is hung.arrival:
-                failure = await self._keep(arrival, hung)
-            elif arrival.envelope is not None and arrival.envelope.type in slow:
-                failure = await self._keep(arrival, Untried("for the retries, because the handler of its type hangs"))
-            else:
-                failure = await self._handle_alone(arrival, count=(arrival.topic, arrival.partition) in untried)
-            if isinstance(failure, Hung) and arrival.envelope is not None:
-                slow.add(arrival.envelope.type)
-
-    async def _handle_alone(self, arrival: Arrival, *, count: bool) -> Exception | None:
-        """Handle one message in a transaction of its own; gives why it was set aside, when that failed."""
-        try:
-            if count:
-                await self._count_trial(arrival)
-            async with self._database.transaction() as conn:
-                await self._apply(conn, [arrival])
-                if count:
-                    await inbox.end_trials(conn, self.lane, arrival.topic, arrival.partition, arrival.offset)
-        except Exception as error:
-            if is_outage(error):
-                raise
-            return await self._keep(arrival, error)
-        return None
-
-    async def _keep(self, arrival: Arrival, error: Exception) -> Exception:
-        """Set a message aside in a transaction of its own, and give its failure back."""
-        async with self._database.transaction() as conn:
-            claim = await self._claim(conn, [arrival])
-            await inbox.end_trials(conn, self.lane, arrival.topic, arrival.partition, arrival.offset)
-            if claim.fresh:
-                await self._set_aside(conn, arrival, error)
-        return error
-
-    async def _count_trial(self, arrival: Arrival) -> None:
-        """Count a trial before it is made: after a start, the message that killed the process is among the first."""
-        trial = (arrival.topic, arrival.partition, arrival.offset)
-        if trial in self._counted:
-            return
-        self._counted.add(trial)
-        async with self._database.transaction() as conn:
-            trials = await inbox.count_trial(conn, self.lane, arrival.topic, arrival.partition, arrival.offset)
-        if trials > DEATHS:
-            raise DiedTooOften(f"the process died at least {trials - 1} times while handling it")
-
-    async def _apply(self, conn: Connection, arrivals: Sequence[Arrival]) -> None:
-        claim = await self._claim(conn, arrivals)
-        reach("consumer.claimed")
-        for arrival in arrivals:
-            if arrival.identity not in claim.fresh:
-                self._count("duplicate")
-                continue
-            claim.fresh.discard(arrival.identity)
-            await self._apply_one(conn, arrival, claim)
-        reach("consumer.handled")
-
-    async def _apply_one(self, conn: Connection, arrival: Arrival, claim: Claim) -> None:
-        try:
-            known = self._handlers.knows(arrival)
-        except Broken as error:
-            await self._set_aside(conn, arrival, error)
-            _block(claim, arrival)
-            return
-        if not known:
-            self._count("unknown_type")
-        elif (arrival.topic, arrival.key_digest) in claim.blocked and not self._handlers.overtakes(arrival):
-            await self._set_aside(conn, arrival, Waits("for an earlier message of its key"))
-        else:
-            await self._handlers.call(conn, arrival)
-            self._count("handled")
-
-    async def _claim(self, conn: Connection, arrivals: Sequence[Arrival]) -> Claim:
-        last = {(arrival.topic, arrival.partition): arrival for arrival in arrivals}
-        reached = [(*own, arrival.offset, name(arrival)) for own, arrival in last.items()]
-        keys = {(arrival.topic, arrival.key_digest) for arrival in arrivals if arrival.key_digest is not None}
-        messages = [arrival.identity for arrival in arrivals]
-        anew = self._continuity.anew(last)
-        if anew:
-            await inbox.forget_positions(conn, self.lane, anew)
-        seen = [0 if own in anew else self._reached.get(own, 0) for own in last]
-        return await inbox.claim(conn, self.lane, messages, reached=reached, keys=list(keys), seen=seen)
-
-    async def _set_aside(self, conn: Connection, arrival: Arrival, error: Exception) -> None:
-        await dead_letters.set_aside(conn, self.lane, arrival, error)
-        self._count("set_aside")
-
-    def _count(self, outcome: str) -> None:
-        telemetry.CONSUMED.labels(lane=self.lane, outcome=outcome).inc()
 
     def revoke(self, partitions: Iterable[TopicPartition]) -> None:
         """Stop taking messages of partitions that went to another consumer, or whose position is not known yet."""
@@ -443,11 +336,6 @@ class _Assignments(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         assert self.subscriber is not None  # noqa: S101 -- set before it can start.
         assert self.subscriber.consumer is not None  # noqa: S101 -- it has just read these records.
         return KafkaAckableMessage(body=b"", raw_message=records, consumer=self.subscriber.consumer)
-
-
-def _block(claim: Claim, arrival: Arrival) -> None:
-    if arrival.key_digest is not None:
-        claim.blocked.add((arrival.topic, arrival.key_digest))
 
 
 def _make_tolerant(broker: KafkaBroker, unreadable: Unreadable, failed: Failed) -> None:

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from chassis import requests, signing
 from chassis.arrival import Arrival
-from chassis.consume import Consumer
+from chassis.batches import Batches
+from chassis.continuity import Continuity
 from chassis.errors import Kind, Refusal
 from chassis.handlers import Handlers, Lane
 from chassis.postgres import Connection, Database
@@ -153,9 +154,9 @@ class _Record:
 
 async def take(database: Database, *arrivals: Arrival, found: Handlers | None = None) -> None:
     """Take records as one batch, in one transaction."""
-    consumer = Consumer(database, found or handlers(), Lane.NORMAL, bootstrap="nowhere:1")
+    batches = Batches(database, found or handlers(), Lane.NORMAL, reached={}, continuity=Continuity(lambda _: None))
     async with database.transaction() as conn:
-        await consumer._apply(conn, arrivals)
+        await batches.apply(conn, arrivals)
 
 
 async def answers(database: Database) -> list[Any]:

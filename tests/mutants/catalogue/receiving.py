@@ -2,6 +2,7 @@
 
 from tests.mutants.mutant import Assertions, Edit, Mutant, Rounds
 
+BATCHES = "chassis/batches.py"
 CONSUME = "chassis/consume.py"
 DEAD_LETTERS = "chassis/dead_letters.py"
 READING = Rounds(("die: consumer", "die: consumer", "die: consumer", "replay"), first_seed=51)
@@ -24,7 +25,7 @@ MUTANTS = (
     Mutant(
         "claim first",
         "the inbox row is written in the transaction of the effect",
-        CONSUME,
+        BATCHES,
         (
             Edit(
                 "        claim = await self._claim(conn, arrivals)\n        reach(",
@@ -39,7 +40,7 @@ MUTANTS = (
     Mutant(
         "position first",
         "the position is written in the transaction of the effect",
-        CONSUME,
+        BATCHES,
         (
             Edit(
                 "        messages = [arrival.identity for arrival in arrivals]\n",
@@ -119,7 +120,7 @@ MUTANTS = (
     Mutant(
         "batch dropped",
         "a batch that fails is taken apart, and each message is handled or set aside",
-        CONSUME,
+        BATCHES,
         (
             Edit(
                 "        slow: set[str] = set()\n",
@@ -131,7 +132,7 @@ MUTANTS = (
     Mutant(
         "nobody waits",
         "messages of a key wait behind one that was set aside",
-        CONSUME,
+        BATCHES,
         (Edit("in claim.blocked and not self._handlers.overtakes(arrival)", "in ()"),),
         Assertions(
             (
@@ -142,7 +143,7 @@ MUTANTS = (
     Mutant(
         "outage is a fault",
         "an outage sets no message aside",
-        CONSUME,
+        BATCHES,
         (
             Edit(
                 "                raise\n            return await self._keep(",
@@ -154,7 +155,7 @@ MUTANTS = (
     Mutant(
         "trial inside",
         "a trial is counted for good before it is made, so that a message that kills is found",
-        CONSUME,
+        BATCHES,
         (
             Edit(
                 """            if count:
