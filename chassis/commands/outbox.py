@@ -51,6 +51,8 @@ async def replay(runtime: Runtime[Any], given: argparse.Namespace) -> int:
             return 1
         found = await outbox.archived(conn, given.since, given.type)
         begins = await outbox.archive_begins(conn)
+        if begins is not None and given.since < begins:
+            say(f"The archive begins at {begins.isoformat()}; what is older is gone. `republish` sends the state.")
         for kind in found:
             output(asdict(kind))
         count = 0 if given.dry_run else await outbox.replay(conn, given.since, given.type)
@@ -63,10 +65,6 @@ async def replay(runtime: Runtime[Any], given: argparse.Namespace) -> int:
             "dry_run": given.dry_run,
         }
     )
-    if begins is not None and given.since < begins:
-        say(
-            f"The archive begins at {begins.isoformat()}; what was published before is gone. `republish` sends the state."
-        )
     return 0
 
 
