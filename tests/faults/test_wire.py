@@ -1,6 +1,7 @@
 """The wire itself: it passes all there is, in order, and hinders as it says."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -8,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from deploy.local.ports import LOOPBACK, free_port
-from tests.faults.wire import Way, Wire
+from tests.faults.wire import RST_AT_CLOSE, Way, Wire
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -112,6 +113,26 @@ async def test_an_idle_connection_is_reset_too() -> None:
         assert await wire.reset(within=0.01) == 1
         with pytest.raises(ConnectionResetError):
             await streams[0].read(1)
+
+
+async def test_a_client_that_dies_with_an_answer_unread_breaks_its_server_s_end_too() -> None:
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello")
+        with suppress(OSError):
+            await reader.read()
+        writer.close()
+        ended.set()
+
+    target = free_port()
+    async with await asyncio.start_server(serve, LOOPBACK, target), Wire(free_port(), target).laid() as wire:
+        client = socket.create_connection((LOOPBACK, wire.port))
+        assert await asyncio.to_thread(client.recv, 5, socket.MSG_PEEK)  # The answer is there, and stays unread.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST_AT_CLOSE)
+        client.close()
+        async with asyncio.timeout(10):
+            await ended.wait()
 
 
 async def test_a_server_that_is_away_looks_away() -> None:

@@ -134,8 +134,8 @@ class Wire:
             line.reset()
 
     async def _pass(self, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: _Line) -> None:
-        """Pass on what comes and that it ends, unless a side breaks."""
-        with suppress(OSError):  # A connection may break at any moment; both ends then see it.
+        """Pass on what comes and that it ends; where one side breaks, the other is told so."""
+        try:
             while piece := await reader.read(PIECE):
                 await self._hinder(way, len(piece))
                 if line.cut:
@@ -147,6 +147,8 @@ class Wire:
                 await writer.drain()
             await self._hinder(way, 0)
             writer.write_eof()
+        except OSError:
+            line.reset()
 
     async def _hinder(self, way: Way, size: int) -> None:
         seconds = self._delay + (size / self._bytes_per_second if self._bytes_per_second else 0.0)
