@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+LARGEST_BATCH = 262_144
+"""Bytes of a batch, as it lies there unpacked, on a topic where others write."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -30,11 +33,17 @@ class Topic:
         return self.name.split(".")[1] == "requests"
 
     def config(self) -> dict[str, str]:
-        """Give the topic's settings as Kafka names them."""
+        """Give the topic's settings as Kafka names them.
+
+        Where others write, Kafka unpacks each batch and measures it so: a small one could unpack to more than its reader's
+        memory, at every start anew.
+        """
+        bounds = {"compression.type": "uncompressed", "max.message.bytes": str(LARGEST_BATCH)}
         return {
             "retention.ms": str(self.retention // timedelta(milliseconds=1)),
             "segment.ms": str(self.segment // timedelta(milliseconds=1)),
             "cleanup.policy": "delete",
+            **(bounds if self.takes_requests else {}),
         }
 
 

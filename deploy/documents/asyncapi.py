@@ -45,12 +45,14 @@ def _topics(messages: Sequence[type[Message]]) -> list[Topic]:
 
 def _channel(topic: Topic, messages: Sequence[type[Message]]) -> Schema:
     config = topic.config()
+    largest = {"max.message.bytes": int(config["max.message.bytes"])} if topic.takes_requests else {}
     kafka = {
         "topic": topic.name,
         "partitions": topic.partitions,
         "topicConfiguration": {
             "cleanup.policy": [config["cleanup.policy"]],
             "retention.ms": int(config["retention.ms"]),
+            **largest,
         },
         "bindingVersion": KAFKA,
     }

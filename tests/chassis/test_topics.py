@@ -4,10 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 
 from chassis import topics
 from chassis.errors import CannotLook
-from contracts.topics import ACCOUNTS, ALL, CODES
+from contracts.topics import ACCOUNTS, ALL, AUTH_REQUESTS, CODES
 from deploy.local import topics as kafka_topics
 from deploy.local.ports import free_port
 from tests.conftest import Bus
@@ -44,6 +46,25 @@ async def test_a_declaration_that_is_changed_differs_from_a_cluster_that_is_not(
     changed = replace(ACCOUNTS, partitions=3, retention=timedelta(days=8))
     (found,) = await topics.compare(bus.bootstrap, [changed], bus.prefix)
     assert (found.what, found.declared) == ("retention.ms", "691200000")
+
+
+async def test_where_others_write_kafka_takes_no_batch_that_unpacks_to_much(bus: Bus) -> None:
+    spaces = b" " * 60_000
+    producer = AIOKafkaProducer(bootstrap_servers=bus.bootstrap, compression_type="gzip", max_batch_size=2_000_000)
+    await producer.start()
+    try:
+        few, many = producer.create_batch(), producer.create_batch()
+        for batch, count in ((few, 3), (many, 20)):
+            for _ in range(count):
+                assert batch.append(key=b"k", value=spaces, timestamp=None) is not None
+            batch.close()
+        topic = bus.prefix + AUTH_REQUESTS.name
+        await (await producer.send_batch(few, topic, partition=0))
+        refused = await producer.send_batch(many, topic, partition=0)
+        with pytest.raises(MessageSizeTooLargeError):
+            await refused
+    finally:
+        await producer.stop()
 
 
 async def test_a_kafka_that_is_away_cannot_be_looked_at() -> None:
