@@ -44,7 +44,7 @@ _UNPROVEN = {
     Unproven.UNREADABLE_SIGNATURE: "The signature is no detached JWS by Ed25519 or ES256.",
     Unproven.UNKNOWN_KEY: "The signature's kid is none of this system's keys.",
     Unproven.WRONG_SIGNATURE: "The signature is not that of this value by this key.",
-    Unproven.OTHER_REQUEST: "The signature is of another id, type, audience or time than the headers say.",
+    Unproven.OTHER_REQUEST: "The id, type, audience, time, subject or key is another than signature and value say.",
 }
 _DECLINED = {
     Declined.STALE: "The request is more than a day old. Send it again with a new time.",
@@ -148,6 +148,7 @@ class Requests:
         system = identity.systems.of_source(said)
         try:
             envelope, request_id = prove(arrival, system, identity.service)
+            self._compare(arrival, envelope)
         except NotProven as error:
             known = system.name if system else None
             telemetry.REQUESTS.labels(system=known or "unknown", outcome=str(error.reason)).inc()
@@ -162,6 +163,22 @@ class Requests:
         outcome = await self._judge(conn, arrival, envelope, claim, system)
         telemetry.REQUESTS.labels(system=system.name, outcome=outcome).inc()
         log.info("request_answered", system=system.name, request_id=str(request_id), outcome=outcome, **where)
+
+    def _compare(self, arrival: Arrival, envelope: Envelope) -> None:
+        """See that key and subject, which nobody signs, are those of the value, which is signed; raises `NotProven`.
+
+        Else anybody could have another's request refused, by a copy under another key. What cannot be read is refused
+        whatever its key.
+        """
+        found = self._by_type.get(envelope.type)
+        if found is None or len(arrival.value or b"") > LARGEST:
+            return
+        try:
+            key = read(found[0], arrival).key
+        except Broken:
+            return
+        if (arrival.key, envelope.subject) != (key.encode(), key):
+            raise NotProven(Unproven.OTHER_REQUEST)
 
     async def _judge(self, conn: Connection, arrival: Arrival, envelope: Envelope, claim: Claim, system: System) -> str:
         """Answer a request that is proven; gives what came of it, in a word."""
@@ -197,8 +214,6 @@ class Requests:
         organisation: UUID | None = getattr(message, ORGANISATION)
         if not system.may_act_for(organisation):
             raise _Decline(Declined.ORGANISATION_NOT_ALLOWED)
-        if (arrival.key, envelope.subject) != (message.key.encode(), message.key):
-            raise _Decline(Declined.MALFORMED, f"The record's key and ce_subject must be {model.key_field}.")
         assert conn.context.identity is not None  # noqa: S101 -- every transaction of Database has one.
         try:
             opened = open_sealed(message, envelope, conn.context.identity)
