@@ -81,6 +81,8 @@ class Batches:
                     await inbox.end_trials(conn, self._lane, arrival.topic, arrival.partition, arrival.offset)
         except Exception as error:
             if is_outage(error):
+                if count:
+                    await self._take_trial_back(arrival)
                 raise
             return await self._keep(arrival, error)
         return None
@@ -104,6 +106,12 @@ class Batches:
             trials = await inbox.count_trial(conn, self._lane, arrival.topic, arrival.partition, arrival.offset)
         if trials > DEATHS:
             raise DiedTooOften(f"the process died at least {trials - 1} times while handling it")
+
+    async def _take_trial_back(self, arrival: Arrival) -> None:
+        """Count no trial that an outage ended: who is stopped while it waits has not died of the message."""
+        async with self._database.transaction() as conn:
+            await inbox.take_trial_back(conn, self._lane, arrival.topic, arrival.partition, arrival.offset)
+        self._counted.discard((arrival.topic, arrival.partition, arrival.offset))
 
     async def apply(self, conn: Connection, arrivals: Sequence[Arrival]) -> None:
         """Act on messages in the transaction of the caller; raises what a handler raises, and `WentBack`."""

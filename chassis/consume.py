@@ -148,12 +148,16 @@ class Consumer:
         return {TopicPartition(self._prefix + topic, part): found.next_offset for (topic, part), found in known.items()}
 
     async def look_back(self) -> int:
-        """Have the client replaced where the database is behind what was read: with no new message, no claim would tell."""
+        """Have the client replaced where the database is behind what was read: with no new message, no claim would tell.
+
+        A batch in hand is left alone: its own claim tells, and what waits out an outage could not be interrupted.
+        """
         seen = dict(self._reached)
         async with self._database.transaction() as conn:
             known = await inbox.positions(conn, self.lane)
         for own, offset in seen.items():
-            if (known[own].next_offset if own in known else 0) < offset:
+            behind = (known[own].next_offset if own in known else 0) < offset
+            if behind and self._reached.get(own) == offset and not self.in_hand:
                 self.fail(WentBack(f"the position of {own[0]} is behind what was read of it"))
         return 0
 
@@ -181,6 +185,7 @@ class Consumer:
                 self._failures += 1
                 self._tell(error)
                 await _close(broker)
+                self._forget_all()
                 await self._rest(backoff(self._failures, longest=TRIES_APART))
             else:
                 await broker.stop()
@@ -222,6 +227,8 @@ class Consumer:
 
     async def set_unreadable_aside(self, partition: TopicPartition, offset: int) -> None:
         """Note a record that the client cannot decode; its bytes stay in Kafka at that offset as long as the topic keeps them."""
+        if self._own(partition) not in self._reached:
+            return  # It comes again, as all does that is met before the position is known.
         topic = partition.topic.removeprefix(self._prefix)
         fault = "the name of a header is not UTF-8; the record is still in Kafka at this offset"
         await self._finish([Arrival(topic, partition.partition, offset, None, None, (), fault=fault)])
@@ -273,6 +280,14 @@ class Consumer:
             self._reached.pop(own, None)
             self._untried.discard(own)
             self._continuity.forget(own)
+
+    def _forget_all(self) -> None:
+        """Hold nothing of a client that is gone: it does not tell that its partitions are revoked."""
+        self._assignments += 1
+        for own in list(self._reached):
+            self._continuity.forget(own)
+        self._reached.clear()
+        self._untried.clear()
 
     async def position(self, client: Any, partitions: Iterable[TopicPartition]) -> None:
         """Start newly assigned partitions from where this service's own database says, not from Kafka's idea of it."""

@@ -117,6 +117,16 @@ async def count_trial(conn: Connection, lane: str, topic: str, partition: int, o
     return int(await conn.fetchval(COUNT_TRIAL, lane, topic, partition, offset))
 
 
+UNCOUNT_TRIAL = """
+update consumer_trials set trials = trials - 1
+where lane = $1 and topic = $2 and partition = $3 and "offset" = $4"""
+
+
+async def take_trial_back(conn: Connection, lane: str, topic: str, partition: int, offset: int) -> None:
+    """Count one trial of a message less: it ended without the message being at fault."""
+    await conn.execute(UNCOUNT_TRIAL, lane, topic, partition, offset)
+
+
 DELETE_TRIALS = """
 delete from consumer_trials where lane = $1 and topic = $2 and partition = $3 and "offset" <= $4"""
 

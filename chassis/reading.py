@@ -52,10 +52,12 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
         self._failed = failed
         self._delivered: dict[TopicPartition, int] = {}
         self._untold: dict[TopicPartition, int] = {}
+        self._seeks = 0
         self._tell_at = 0.0
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self._delivered[partition] = offset
+        self._seeks += 1
         super().seek(partition, offset)
 
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Taken:
@@ -131,9 +133,10 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has 
             try:
                 taken: Taken = await super().getmany(partition, timeout_ms=PEEK_MS, max_records=1)
             except UnicodeDecodeError:
-                offset = await self.position(partition)
+                offset, seeks = await self.position(partition), self._seeks
                 await self._unreadable(partition, offset)
-                self.seek(partition, offset + 1)
+                if seeks == self._seeks:  # Else the partition was given out anew meanwhile, with a place of its own.
+                    self.seek(partition, offset + 1)
                 return {}
             if taken:
                 return taken

@@ -43,6 +43,7 @@ log = structlog.get_logger()
 S = TypeVar("S", bound=ServiceSettings)
 
 LOOK_BACK_SECONDS = 5.0
+"""Between two looks at whether the database is behind what was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +178,18 @@ def worker_parts(service: Service[S], runtime: Runtime[S]) -> Iterator[Part]:
     ]
     for each in consumers:
         yield Part("consumers", each.consumer_group, each.run, each.stop, each.assigned.is_set)
+    looks = [Loop(f"look_back_{each.lane}", each.look_back, every=LOOK_BACK_SECONDS) for each in consumers]
     lags = [Lag(each, topic_prefix=settings.topic_prefix).loop() for each in consumers]
     watchdog = Watchdog(consumers, database.ping, bootstrap=kafka, seconds=settings.stuck_seconds)
     yield Part("watchdog", "watchdog", watchdog.run, watchdog.stop)
     retries = dead_letters.Retries(database, service.handlers)
-    for loop in (*lags, *service.loops(runtime), *retries.loops(pool_size=settings.pool_size), janitor.loop(database)):
+    for loop in (
+        *looks,
+        *lags,
+        *service.loops(runtime),
+        *retries.loops(pool_size=settings.pool_size),
+        janitor.loop(database),
+    ):
         yield Part("loops", loop.name, loop.run, loop.stop)
     sender = Sender(kafka, f"samband-{service.name}-relay", settings.topic_prefix)
     relay = Relay(settings.database_url, service.name, sender, archive_days=settings.archive_days)

@@ -9,12 +9,14 @@ from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import CorruptRecordException, KafkaError
 
+from chassis.consume import Consumer
 from chassis.postgres import Database
 from tests.chassis.http_app import logged
 from tests.conftest import Bus
 from tests.support.effects import Owner, expect_effects, send
 from tests.support.lanes import consuming, handlers
 from tests.support.things import ThingHappened
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.goal("rel-R7"), pytest.mark.usefixtures("effects")]
 
@@ -83,3 +85,26 @@ async def test_what_was_taken_before_a_partition_failed_is_read_again(
     async with consuming(database, bus, handlers()):
         await send(bus, ThingHappened(thing_id=thing, n=1))
         await expect_effects(owner, thing, 1)
+
+
+async def test_a_client_that_is_gone_leaves_no_partition_behind(database: Database, bus: Bus, owner: Owner) -> None:
+    """It does not tell that its partitions went to another worker; a look back at them would be in vain for ever."""
+    thing = uuid4()
+    async with consuming(database, bus, handlers()) as one, consuming(database, bus, handlers()) as two:
+        for n in range(3):
+            await send(bus, ThingHappened(thing_id=thing, n=n))
+        await expect_effects(owner, thing, 0, 1, 2)
+        gone = one.client
+        one.fail(KafkaError("x"))
+
+        async def shared_again() -> bool:
+            clients = (one.client, two.client)
+            return one.client is not gone and all(client and client.assignment() for client in clients)
+
+        await until(shared_again, what="both to hold some")
+        await until(lambda: _no_more_than_it_holds(one), what="the first to know what it holds")
+
+
+async def _no_more_than_it_holds(consumer: Consumer) -> bool:
+    held = {consumer._own(partition) for partition in consumer.client.assignment()}
+    return consumer._reached.keys() == held

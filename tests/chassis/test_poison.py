@@ -5,8 +5,6 @@ import time
 from uuid import UUID, uuid4
 
 import pytest
-from aiokafka import AIOKafkaProducer
-from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from chassis import dead_letters
 from chassis.errors import Kind, Refusal
@@ -256,7 +254,7 @@ async def test_a_header_whose_name_is_not_utf8_costs_no_other_record_anywhere(
     for n in range(5):
         for thing in things:
             await send(bus, ThingHappened(thing_id=thing, n=n))
-        await _write_undecodable(bus)
+        await stranger.write_undecodable(bus.bootstrap, bus.prefix + TOPIC, partition=1)
     async with consuming(database, bus, handlers(), retrying=False):
         for thing in things:
             await expect_effects(owner, thing, *range(5))
@@ -265,26 +263,6 @@ async def test_a_header_whose_name_is_not_utf8_costs_no_other_record_anywhere(
         await until(lambda: owner.fetchval("select count(*) = 5 from things.dead_letters"), what="all five set aside")
     reasons = [row["reason"] for row in await owner.fetch("select reason from things.dead_letters")]
     assert all("not UTF-8" in reason for reason in reasons)
-
-
-async def _write_undecodable(bus: Bus) -> None:
-    """Write a record whose header's name no client of ours would write."""
-
-    class Name(str):
-        __slots__ = ()
-
-        def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:  # noqa: ARG002 -- as `str` has it.
-            return b"\xff\xfe"
-
-    producer = AIOKafkaProducer(bootstrap_servers=bus.bootstrap)
-    await producer.start()
-    try:
-        batch = producer.create_batch()
-        batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 16_384)
-        batch.append(timestamp=None, key=b"k", value=b"{}", headers=[(Name("x"), b"y")])
-        await (await producer.send_batch(batch, bus.prefix + TOPIC, partition=1))
-    finally:
-        await producer.stop()
 
 
 async def test_a_dead_letter_that_outlived_its_inbox_row_stops_nobody(

@@ -13,6 +13,7 @@ from chassis.consume import Consumer
 from chassis.postgres import Connection, Database
 from tests.chassis.http_app import logged
 from tests.conftest import Bus
+from tests.support import bus as stranger
 from tests.support.effects import Owner, effects_until, expect_effects, send
 from tests.support.lanes import TOPIC, consuming, handlers
 from tests.support.things import ThingHappened
@@ -85,6 +86,29 @@ async def test_what_was_forgotten_is_taken_again_also_when_nothing_new_comes(
         await expect_effects(owner, thing, 1)
         await consumer.look_back()
         await expect_effects(owner, thing, 1, 2)
+
+
+@pytest.mark.goal("rel-R1")
+async def test_an_unreadable_record_met_before_the_positions_are_known_hides_nothing_before_it(
+    database: Database, bus: Bus, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client walks past it record by record; what is passed over then must come again."""
+    positions = inbox.positions
+
+    async def slow(conn: Connection, lane: str) -> dict[tuple[str, int], inbox.Position]:
+        await conn.execute("select pg_sleep(2)")
+        return await positions(conn, lane)
+
+    things = [uuid4() for _ in range(6)]
+    for n in range(2):
+        for thing in things:
+            await send(bus, ThingHappened(thing_id=thing, n=n))
+        for partition in range(3):
+            await stranger.write_undecodable(bus.bootstrap, bus.prefix + TOPIC, partition=partition)
+    monkeypatch.setattr(inbox, "positions", slow)
+    async with consuming(database, bus, handlers(), retrying=False):
+        for thing in things:
+            assert await effects_until(owner, thing, 1) == [0, 1]
 
 
 async def _commit_ends(bus: Bus, group: str) -> None:

@@ -4,8 +4,7 @@ import importlib
 import pkgutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,6 +44,11 @@ def consumer_of(part: Part) -> Consumer:
 
 def consumers(service: Service[Any]) -> list[Consumer]:
     """Build a worker's consumers as it builds them itself, with the settings' defaults."""
+    return [consumer_of(part) for part in parts_of(service) if part.group == "consumers"]
+
+
+def parts_of(service: Service[Any]) -> list[Part]:
+    """Build a worker's parts as it builds them itself, with the settings' defaults."""
     settings = ServiceSettings(
         database_url="postgresql://nobody@nowhere/nothing",
         public_keys=Path("none"),
@@ -54,8 +58,8 @@ def consumers(service: Service[Any]) -> list[Consumer]:
     )
     identity = Identity(service.name, Keyring(service.name, {}, None))
     database = Database(cast("Any", None), Bell(settings.database_url, service.name), identity)
-    parts = islice(worker_parts(service, Runtime(settings, database)), len(service.handlers.lanes()))
-    return [consumer_of(part) for part in parts]
+    bare = replace(service, loops=lambda _: ())  # Its own need settings of its own.
+    return list(worker_parts(bare, Runtime(settings, database)))
 
 
 LANES = [(service.name, lane) for service in declared() for lane in service.handlers.lanes()]
@@ -170,3 +174,10 @@ async def test_every_record_reaches_the_consumer_as_it_came(service: str, lane: 
         made.subscriber.consumer = None
         assert await decoder(message) is records
         assert len(made.subscriber.calls) == 1
+
+
+@pytest.mark.goal("rel-R11")
+@each_lane
+def test_a_worker_looks_at_each_lane_whether_its_database_went_back(service: str, lane: Lane) -> None:
+    (declaration,) = [found for found in declared() if found.name == service]
+    assert f"look_back_{lane}" in {part.name for part in parts_of(declaration) if part.group == "loops"}

@@ -1,8 +1,10 @@
 """Trials: the first messages after a start are counted before they are tried, for one of them may have killed us."""
 
+import asyncio
 import signal
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -13,7 +15,7 @@ from chassis.handlers import Lane
 from chassis.postgres import Database
 from tests.conftest import Bus, Clone
 from tests.support.effects import Owner, effects_of, expect_effects, parked, send
-from tests.support.lanes import TOPIC, body, handlers, headers
+from tests.support.lanes import TOPIC, body, consuming, handlers, headers
 from tests.support.things import ThingHappened
 from tests.support.workers import worker
 
@@ -77,3 +79,22 @@ async def test_a_message_that_kills_real_processes_is_parked_after_three_and_the
         (row,) = await parked(owner, 1)
         await expect_effects(owner, well, 1, 2)
     assert "died at least 3 times" in row["reason"]
+
+
+@pytest.mark.goal("rel-R10")
+async def test_starts_and_stops_in_an_outage_are_no_deaths(database: Database, bus: Bus, owner: Owner) -> None:
+    """A rolling restart while a table is locked must not park the first message of each partition."""
+    thing = uuid4()
+    await send(bus, ThingHappened(thing_id=thing, n=1))
+    for _ in range(DEATHS + 1):
+        tried = asyncio.Event()
+
+        async def trouble(_n: int, tried: asyncio.Event = tried) -> None:
+            tried.set()
+            raise asyncpg.LockNotAvailableError("x")
+
+        async with consuming(database, bus, handlers(trouble), retrying=False), asyncio.timeout(20):
+            await tried.wait()
+    async with consuming(database, bus, handlers(), retrying=False):
+        await expect_effects(owner, thing, 1)
+    assert await owner.fetchval("select count(*) from things.dead_letters") == 0

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from tests.support.waiting import InVain
 
@@ -53,5 +54,25 @@ async def write(
     await producer.start()
     try:
         await producer.send_and_wait(topic, value, key=key, headers=list(headers))
+    finally:
+        await producer.stop()
+
+
+async def write_undecodable(bootstrap: str, topic: str, *, partition: int) -> None:
+    """Write a record whose header's name no client of ours would write."""
+
+    class Name(str):
+        __slots__ = ()
+
+        def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:  # noqa: ARG002 -- as `str` has it.
+            return b"\xff\xfe"
+
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await producer.start()
+    try:
+        batch = producer.create_batch()
+        batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 16_384)
+        batch.append(timestamp=None, key=b"k", value=b"{}", headers=[(Name("x"), b"y")])
+        await (await producer.send_batch(batch, topic, partition=partition))
     finally:
         await producer.stop()

@@ -53,6 +53,15 @@ MUTANTS = (
         Assertions(("tests/auth/test_restore.py::test_open_codes_and_sessions_end_and_what_was_over_is_not_counted",)),
     ),
     Mutant(
+        "nobody looks back",
+        "a consumer to which nothing new comes notices it too",
+        "chassis/service.py",
+        (Edit("    for loop in (*looks, *lags, ", "    for loop in (*lags, "),),
+        Assertions(
+            ("tests/chassis/test_subscribers.py::test_a_worker_looks_at_each_lane_whether_its_database_went_back",)
+        ),
+    ),
+    Mutant(
         "went back unseen",
         "a consumer notices that the database went back under it",
         "chassis/inbox.py",
