@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -67,6 +68,15 @@ class UploadIdReused(Refusal):
     kind = Kind.CONFLICT
 
 
+class UploadTookTooLong(Refusal):
+    """The upload took too long.
+
+    Nothing was kept. Send the same upload again, signed anew.
+    """
+
+    kind = Kind.UNAVAILABLE
+
+
 class TooManyFiles(Refusal):
     """Too many files wait to be referred to.
 
@@ -83,6 +93,19 @@ class UnknownFile(Refusal):
     """
 
     kind = Kind.MISSING
+
+
+class FileInUse(Refusal):
+    """Another request refers to this file.
+
+    A file is for one request. Upload it again, under a new id, for each other.
+    """
+
+    kind = Kind.CONFLICT
+
+
+class FileGone(Exception):
+    """A file is read that is not there, or not whole: it was let go of, or was never referred to."""
 
 
 class Upload(BaseModel):
@@ -126,9 +149,10 @@ def router(database: Database) -> APIRouter:
             if (there := await find_upload(conn, system, upload)) is not None:
                 return there
             file_id = await insert_file(conn, system, upload, skew=database.identity.clock_skew)
-        await _store(database, file_id, upload, request)
-        async with database.transaction() as conn:
-            kept = await complete_file(conn, system, file_id, upload)
+        async with _unless_it_fails(database, file_id):
+            await _store(database, file_id, upload, request)
+            async with database.transaction() as conn:
+                kept = await complete_file(conn, system, file_id, upload)
         log.info("inbound_file_kept", system=system, file_id=str(kept.file_id), length=kept.length)
         return kept
 
@@ -156,6 +180,21 @@ def _read(stated: Statement, audience: str) -> Upload:
         if any(fault["type"] == "less_than_equal" for fault in error.errors()):
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from None
         raise NotProven(Unproven.UNREADABLE_REQUEST) from None
+
+
+@asynccontextmanager
+async def _unless_it_fails(database: Database, file_id: UUID) -> AsyncIterator[None]:
+    """Keep what was begun if the block ends well; erase it at once where it raises or is cancelled."""
+    try:
+        yield
+    except BaseException:
+        await asyncio.shield(_erase(database, file_id))
+        raise
+
+
+async def _erase(database: Database, file_id: UUID) -> None:
+    async with database.transaction() as conn:
+        await conn.execute(DELETE_UNFINISHED, file_id)
 
 
 async def _store(database: Database, file_id: UUID, upload: Upload, request: Request) -> None:
@@ -190,19 +229,24 @@ class File:
 
 
 async def refer(conn: Connection, file_id: UUID, system: str) -> File:
-    """Take a file that this system uploaded: it is kept from now on until `release`; raises `UnknownFile`."""
+    """Take a file that this system uploaded, for one request alone: it is kept from now on until `release`.
+
+    Raises `UnknownFile`, or `FileInUse` for one that was taken before.
+    """
     row = await conn.fetchrow(REFER_FILE, file_id, system)
     if row is None:
-        raise UnknownFile
+        raise FileInUse if await conn.fetchval(SELECT_IS_IN_USE, file_id, system) else UnknownFile
     return File(row["id"], row["sha256"].hex(), row["length"])
 
 
 async def read(conn: Connection, file_id: UUID) -> AsyncIterator[bytes]:
-    """Give the content of a file in pieces of about a mebibyte."""
-    place = 0
-    while (piece := await conn.fetchval(SELECT_CHUNK, file_id, place)) is not None:
+    """Give the content of a file in pieces of about a mebibyte; raises `FileGone` where not all of it is there."""
+    left, place = await conn.fetchval(SELECT_LENGTH, file_id), 0
+    while left and (piece := await conn.fetchval(SELECT_CHUNK, file_id, place)) is not None:
         yield piece
-        place += 1
+        left, place = left - len(piece), place + 1
+    if left != 0:
+        raise FileGone(file_id)
 
 
 async def release(conn: Connection, file_id: UUID) -> None:
@@ -238,6 +282,7 @@ select $1::timestamptz between now() - interval '5 minutes' and now() + make_int
 
 async def insert_file(conn: Connection, system: str, upload: Upload, *, skew: float) -> UUID:
     """Note an upload that begins; raises `UploadNotProven` for a signature that is too old, or `TooManyFiles`."""
+    await conn.execute(LOCK, system)
     digest = bytes.fromhex(upload.sha256)
     made: UUID | None = await conn.fetchval(
         INSERT_FILE, system, upload.upload_id, digest, upload.length, upload.time, skew, WAITING
@@ -251,6 +296,10 @@ async def insert_file(conn: Connection, system: str, upload: Upload, *, skew: fl
 
 INSERT_CHUNK = "insert into inbound_chunks (file_id, place, content) values ($1, $2, $3)"
 
+LOCK = "select pg_advisory_xact_lock(hashtextextended('inbound ' || $1, 0))"
+
+DELETE_EXPIRED = "delete from inbound_files where system = $1 and upload_id = $2 and expires_at <= now()"
+
 COMPLETE_FILE = """
 update inbound_files f set completed_at = now(), expires_at = now() + interval '1 day'
 where f.id = $1 and not exists (
@@ -259,22 +308,33 @@ returning f.expires_at"""
 
 
 async def complete_file(conn: Connection, system: str, file_id: UUID, upload: Upload) -> InboundFile:
-    """Make a file of what came whole, or give the one that the same upload has become meanwhile."""
-    await conn.execute(LOCK_UPLOAD, f"{system} {upload.upload_id}")
+    """Make a file of what came whole, or give the one that the same upload has become meanwhile.
+
+    Raises `UploadTookTooLong` for what was erased meanwhile, or `UploadIdReused`.
+    """
+    await conn.execute(LOCK, f"{system} {upload.upload_id}")
+    await conn.execute(DELETE_EXPIRED, system, upload.upload_id)
     expires_at: datetime | None = await conn.fetchval(COMPLETE_FILE, file_id, system, upload.upload_id)
-    if expires_at is None and (there := await find_upload(conn, system, upload)) is not None:
-        return there
-    return InboundFile(file_id=file_id, sha256=upload.sha256, length=upload.length, expires_at=expires_at)
+    if expires_at is not None:
+        return InboundFile(file_id=file_id, sha256=upload.sha256, length=upload.length, expires_at=expires_at)
+    if (there := await find_upload(conn, system, upload)) is None:
+        raise UploadTookTooLong
+    await conn.execute(DELETE_UNFINISHED, file_id)
+    return there
 
 
-LOCK_UPLOAD = "select pg_advisory_xact_lock(hashtextextended('inbound ' || $1, 0))"
+DELETE_UNFINISHED = "delete from inbound_files where id = $1 and completed_at is null"
 
 REFER_FILE = """
 update inbound_files set expires_at = null
-where id = $1 and system = $2 and completed_at is not null and (expires_at is null or expires_at > now())
+where id = $1 and system = $2 and completed_at is not null and expires_at > now()
 returning id, sha256, length"""
 
+SELECT_IS_IN_USE = "select exists (select from inbound_files where id = $1 and system = $2 and expires_at is null)"
+
 RELEASE_FILE = "update inbound_files set expires_at = now() where id = $1 and expires_at is null"
+
+SELECT_LENGTH = "select length from inbound_files where id = $1"
 
 SELECT_CHUNK = "select content from inbound_chunks where file_id = $1 and place = $2"
 

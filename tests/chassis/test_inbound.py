@@ -1,5 +1,6 @@
 """Inbound: a file that is signed comes once and whole, or not at all; what nobody refers to is erased."""
 
+import asyncio
 import hashlib
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +15,7 @@ from fastapi import FastAPI
 
 from chassis import http, inbound, janitor, signing
 from chassis.handlers import Handlers
-from chassis.inbound import LARGEST, PIECE, UnknownFile
+from chassis.inbound import LARGEST, PIECE, FileGone, FileInUse, TooManyFiles, UnknownFile, UploadTookTooLong
 from chassis.postgres import Connection, Database
 from chassis.requests import Caller, Requests
 from chassis.sealing import Keyring
@@ -34,6 +35,7 @@ from tests.support.asking import (
     take,
 )
 from tests.support.effects import Owner
+from tests.support.waiting import until
 
 KEY, DESK_KEY = signing.new_key("member-1"), signing.new_key("desk-1", "P-256")
 CONTENT = b"%PDF-1.7 a letter"
@@ -78,6 +80,24 @@ async def kept(owner: Owner) -> int:
     return int(await owner.fetchval("select count(*) from things.inbound_files where completed_at is not null"))
 
 
+async def begun(owner: Owner) -> int:
+    return int(await owner.fetchval("select count(*) from things.inbound_files"))
+
+
+def ago(**time: float) -> str:
+    return (datetime.now(UTC) - timedelta(**time)).isoformat()
+
+
+def told() -> inbound.Upload:
+    return inbound.Upload.model_validate(inbound.statement(uuid4(), "things", ago(), CONTENT).facts)
+
+
+async def begin(known: Database) -> tuple[UUID, inbound.Upload]:
+    """Begin an upload as a process does that ends over it."""
+    async with known.transaction() as conn:
+        return await inbound.insert_file(conn, "member", sent := told(), skew=5), sent
+
+
 async def read(known: Database, file_id: str) -> bytes:
     async with known.transaction() as conn:
         return b"".join([piece async for piece in inbound.read(conn, UUID(file_id))])
@@ -107,15 +127,39 @@ async def test_the_same_upload_again_is_the_same_file(app: FastAPI, owner: Owner
     assert await kept(owner) == 1
 
 
+async def test_the_same_upload_is_a_new_file_when_its_day_is_over_and_it_is_not_erased_yet(
+    app: FastAPI, known: Database, owner: Owner
+) -> None:
+    name = uuid4()
+    first = (await upload(app, token(CONTENT, upload_id=name))).json()
+    await owner.execute("update things.inbound_files set expires_at = now() - interval '1 second'")
+    second = (await upload(app, token(CONTENT, upload_id=name))).json()
+    assert second["file_id"] != first["file_id"]
+    assert datetime.fromisoformat(second["expires_at"]) > datetime.now(UTC)
+    assert (await refer(known, UUID(second["file_id"]))).length == len(CONTENT)
+    assert await begun(owner) == 1
+
+
+async def test_what_was_erased_before_it_came_whole_becomes_no_file(known: Database, owner: Owner) -> None:
+    file_id, sent = await begin(known)
+    await owner.execute("delete from things.inbound_files")
+    async with known.transaction() as conn:
+        with pytest.raises(UploadTookTooLong):
+            await inbound.complete_file(conn, "member", file_id, sent)
+
+
+async def test_an_upload_that_comes_twice_at_once_is_one_file(app: FastAPI, owner: Owner) -> None:
+    signed = token(CONTENT)
+    answers = await asyncio.gather(*(upload(app, signed) for _ in range(4)))
+    assert len({answer.json()["file_id"] for answer in answers}) == 1
+    assert await begun(owner) == 1
+
+
 async def test_an_id_is_not_used_for_another_file(app: FastAPI) -> None:
     name = uuid4()
     assert (await upload(app, token(CONTENT, upload_id=name))).status_code == 201
     other = await upload(app, token(b"another", upload_id=name), b"another")
     assert (other.status_code, other.json()["type"]) == (409, "urn:samband:problem:upload-id-reused")
-
-
-def ago(**time: float) -> str:
-    return (datetime.now(UTC) - timedelta(**time)).isoformat()
 
 
 NOT_PROVEN: dict[str, Callable[[], tuple[str, str]]] = {
@@ -144,7 +188,7 @@ async def test_what_is_not_signed_as_it_must_be_is_refused_and_nothing_is_kept(
     signed, to = NOT_PROVEN[name]()
     answer = await upload(app, signed, name=to)
     assert (answer.status_code, answer.json()["type"]) == (401, "urn:samband:problem:upload-not-proven")
-    assert await owner.fetchval("select count(*) from things.inbound_files") == 0
+    assert await begun(owner) == 0
 
 
 @pytest.mark.parametrize("content", [CONTENT.swapcase(), CONTENT + b"!", CONTENT[:-1], b""])
@@ -152,7 +196,48 @@ async def test_content_that_is_not_what_was_signed_becomes_no_file(content: byte
     answer = await upload(app, token(CONTENT), content)
     assert answer.status_code == 422
     assert answer.json()["type"] == "urn:samband:problem:upload-differs"
-    assert await kept(owner) == 0
+    assert await begun(owner) == 0
+
+
+LONG = bytes(PIECE + 10)
+
+
+class Halting:
+    """A body of which one piece comes, and then nothing."""
+
+    def __init__(self) -> None:
+        self.halted = asyncio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield LONG[:-1]
+        self.halted.set()
+        await asyncio.Event().wait()
+
+
+async def breaking() -> AsyncIterator[bytes]:
+    yield LONG[:-1]
+    raise ConnectionResetError
+
+
+@pytest.mark.goal("sec-F1")
+async def test_of_an_upload_that_fails_nothing_is_left_that_counts(
+    app: FastAPI, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbound, "WAITING", len(LONG))
+    assert (await upload(app, token(LONG), LONG[:-1])).status_code == 422
+    assert (await upload(app, token(LONG), breaking())).status_code == 503
+    cancelled = asyncio.create_task(upload(app, token(LONG), halting := Halting()))
+    await halting.halted.wait()
+    assert await begun(owner) == 1
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    assert (await begun(owner), await owner.fetchval("select count(*) from things.inbound_chunks")) == (0, 0)
+    monkeypatch.setattr(inbound, "SECONDS", 0.2)
+    assert (await upload(app, token(LONG), Halting())).status_code == 408
+    monkeypatch.undo()
+    monkeypatch.setattr(inbound, "WAITING", len(LONG))
+    assert (await upload(app, token(LONG), LONG)).status_code == 201
 
 
 class Endless:
@@ -219,6 +304,25 @@ async def test_a_system_that_lets_too_much_lie_is_told_to_wait(
     assert (await upload(app, token(CONTENT))).status_code == 201
 
 
+BLOCKED = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+
+
+async def test_uploads_at_once_do_not_pass_the_limit_together(
+    monkeypatch: pytest.MonkeyPatch, known: Database, owner: Owner
+) -> None:
+    monkeypatch.setattr(inbound, "WAITING", len(CONTENT))
+    async with known.transaction() as conn:
+        await inbound.insert_file(conn, "member", told(), skew=5)
+        other = asyncio.create_task(begin(known))
+
+        async def decided() -> bool:
+            return other.done() or bool(await owner.fetchval(BLOCKED))
+
+        await until(decided, what="the second upload to be noted or to wait for the first")
+    with pytest.raises(TooManyFiles):
+        await other
+
+
 async def refer(known: Database, file_id: UUID, name: str = "member") -> inbound.File:
     async with known.transaction() as conn:
         return await inbound.refer(conn, file_id, name)
@@ -230,7 +334,6 @@ async def test_a_file_that_is_referred_to_is_kept_until_it_is_let_go(
     file_id = UUID((await upload(app, token(CONTENT))).json()["file_id"])
     found = await refer(known, file_id)
     assert (found.id, found.length, found.sha256) == (file_id, len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
-    assert await refer(known, file_id) == found
     await janitor.loop(known)._tick()
     assert await kept(owner) == 1
     async with known.transaction() as conn:
@@ -238,6 +341,26 @@ async def test_a_file_that_is_referred_to_is_kept_until_it_is_let_go(
     await janitor.loop(known)._tick()
     assert await owner.fetchval("select count(*) from things.inbound_chunks") == 0
     assert await kept(owner) == 0
+
+
+async def test_a_file_is_for_one_request_and_another_is_refused(app: FastAPI, known: Database) -> None:
+    file_id = (await upload(app, token(CONTENT))).json()["file_id"]
+    await refer(known, UUID(file_id))
+    with pytest.raises(FileInUse):
+        await refer(known, UUID(file_id))
+    with pytest.raises(UnknownFile):
+        await refer(known, UUID(file_id), "desk")
+    assert await read(known, file_id) == CONTENT
+
+
+@pytest.mark.parametrize("lost", ["delete from things.inbound_chunks", "delete from things.inbound_files"])
+async def test_what_is_not_whole_any_more_is_never_read_as_if_it_were(
+    lost: str, app: FastAPI, known: Database, owner: Owner
+) -> None:
+    file_id = (await upload(app, token(LONG), LONG)).json()["file_id"]
+    await owner.execute(lost)
+    with pytest.raises(FileGone):
+        await read(known, file_id)
 
 
 @pytest.mark.goal("sec-F15")
@@ -277,22 +400,24 @@ async def test_a_request_refers_to_a_file_and_one_without_it_is_refused(app: Fas
     assert (refused.reason, refused.code) == (Declined.BY_RULE, "urn:samband:problem:unknown-file")
 
 
-async def test_what_did_not_come_whole_cannot_be_referred_to(app: FastAPI, known: Database, owner: Owner) -> None:
-    await upload(app, token(CONTENT), CONTENT[:-1])
-    file_id = await owner.fetchval("select id from things.inbound_files")
+async def test_what_did_not_come_whole_cannot_be_referred_to(known: Database) -> None:
+    file_id, _ = await begin(known)
     with pytest.raises(UnknownFile):
         await refer(known, file_id)
 
 
-@pytest.mark.parametrize(("whole", "hours"), [(True, 24), (False, 1)])
+@pytest.mark.parametrize(("whole", "minutes"), [(True, 24 * 60), (False, 5)])
 async def test_what_nobody_refers_to_is_erased_in_its_time(
-    whole: bool, hours: int, app: FastAPI, known: Database, owner: Owner
+    whole: bool, minutes: int, app: FastAPI, known: Database, owner: Owner
 ) -> None:
-    await upload(app, token(CONTENT), CONTENT if whole else CONTENT[:-1])
-    for age, left in ((timedelta(hours=hours, minutes=-5), 1), (timedelta(minutes=10), 0)):
+    if whole:
+        await upload(app, token(CONTENT))
+    else:
+        await begin(known)
+    for age, left in ((timedelta(minutes=minutes - 1), 1), (timedelta(minutes=2), 0)):
         await owner.execute("update things.inbound_files set expires_at = expires_at - $1::interval", age)
         await janitor.loop(known)._tick()
-        assert await owner.fetchval("select count(*) from things.inbound_files") == left
+        assert await begun(owner) == left
 
 
 async def test_a_file_whose_day_is_over_is_missing_also_before_it_is_erased(
