@@ -80,16 +80,17 @@ class Handlers:
         return sorted({message.topic.name for other, message, _ in self._by_type.values() if other is lane})
 
     def knows(self, arrival: Arrival) -> bool:
-        """Tell whether somebody acts on this message; raises `Broken` for a version of a known message that nobody reads.
+        """Tell whether somebody acts on this message; raises `Broken` for what it cannot be.
 
         An unknown type is somebody else's and is passed over. A known type in an unknown version is ours and came too
-        early: it is set aside until this service is upgraded. Requests are all judged, the worst of them too.
+        early: it is set aside until this service is upgraded. On another topic than its own a known type is broken too:
+        whoever may write there may not be one who may say this. Requests are all judged, the worst of them too.
         """
         if arrival.topic in self._takers:
             return True
         if arrival.envelope is None:
             raise Broken(arrival.fault or "no envelope")
-        if arrival.envelope.type in self._by_type:
+        if self._find(arrival.envelope, arrival.topic) is not None:
             return True
         match = TYPE.fullmatch(arrival.envelope.type)
         if match is None:
@@ -98,6 +99,15 @@ class Handlers:
         if any(known.startswith(stem) and known[len(stem) :].isdigit() for known in self._by_type):
             raise Broken(f"version {match['major']} of {stem[:-2]} is unknown here")
         return False
+
+    def _find(self, envelope: Envelope, topic: str) -> tuple[type[Message], Handler[Any]] | None:
+        """Find what a type is and who acts on it; raises `Broken` on another topic than its own."""
+        if envelope.type not in self._by_type:
+            return None
+        _, message, handler = self._by_type[envelope.type]
+        if message.topic.name != topic:
+            raise Broken(f"{envelope.type} does not belong on this topic")
+        return message, handler
 
     def overtakes(self, arrival: Arrival) -> bool:
         """Tell whether this message goes past a queue of its key: it carries newer whole state."""
@@ -135,9 +145,10 @@ class Handlers:
             await taker(conn, arrival)
             return
         envelope, identity = arrival.envelope, conn.context.identity
-        if envelope is None or identity is None:
-            raise Broken(arrival.fault or "no envelope")
-        _, model, handler = self._by_type[envelope.type]
+        found = self._find(envelope, arrival.topic) if envelope else None
+        if envelope is None or identity is None or found is None:
+            raise Broken(arrival.fault or "nobody acts on it")
+        model, handler = found
         message = open_sealed(read(model, arrival), envelope, identity)
         conn.context.cause = envelope.id
         await handler(conn, message, envelope)

@@ -8,6 +8,7 @@ the service did) are written in the transaction that claims its record in the in
 import hashlib
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from time import monotonic
@@ -173,12 +174,10 @@ class Requests:
         found = self._by_type.get(envelope.type)
         if found is None or len(arrival.value or b"") > LARGEST:
             return
-        try:
+        with suppress(Broken):
             key = read(found[0], arrival).key
-        except Broken:
-            return
-        if (arrival.key, envelope.subject) != (key.encode(), key):
-            raise NotProven(Unproven.OTHER_REQUEST)
+            if (arrival.key, envelope.subject) != (key.encode(), key):
+                raise NotProven(Unproven.OTHER_REQUEST)
 
     async def _judge(self, conn: Connection, arrival: Arrival, envelope: Envelope, claim: Claim, system: System) -> str:
         """Answer a request that is proven; gives what came of it, in a word."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -29,7 +30,8 @@ async def ignore(conn: Connection, message: Any, envelope: Envelope) -> None:
 def arrived(value: bytes | None = None, *, kind: str = KIND, event_id: str | None = None) -> Arrival:
     value = body(thing_id=uuid4(), n=1) if value is None else value
     given = headers(kind, event_id=event_id)
-    return Arrival.of(ConsumerRecord("t", 0, 0, 0, 0, b"k", value, None, 0, 0, given))
+    topic = (ThingWhispered if kind == ThingWhispered.type else ThingHappened).topic.name
+    return Arrival.of(ConsumerRecord(topic, 0, 0, 0, 0, b"k", value, None, 0, 0, given))
 
 
 def knowing(*, seconds: float = 20.0) -> Handlers:
@@ -69,6 +71,11 @@ def test_an_unknown_type_is_somebody_elses_and_passed_over() -> None:
     assert not knowing().knows(arrived(kind="auth.SomethingElse.v1"))
     assert not knowing().knows(arrived(kind="members.ThingHappened.v1"))
     assert not knowing().knows(arrived(kind="auth.ThingHappenedElsewhere.v1"))
+
+
+def test_a_known_type_on_another_topic_than_its_own_is_broken() -> None:
+    with pytest.raises(Broken, match=r"auth\.ThingHappened\.v1 does not belong on this topic"):
+        knowing().knows(replace(arrived(), topic="auth.codes.v1"))
 
 
 @pytest.mark.parametrize("kind", ["auth.ThingHappened.v2", "auth.ThingHappened.v10"])
@@ -141,7 +148,7 @@ async def test_a_value_of_another_shape_names_the_fields_and_never_their_content
 
 
 async def test_a_null_value_is_broken(database: Database) -> None:
-    nothing = Arrival.of(ConsumerRecord("t", 0, 0, 0, 0, b"k", None, None, 0, 0, headers(KIND)))
+    nothing = replace(arrived(), value=None)
     with pytest.raises(Broken, match="the value is null"):
         await call(database, knowing(), nothing)
 

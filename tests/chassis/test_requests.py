@@ -23,11 +23,13 @@ from chassis.requests import LARGEST, TOLD_A_MINUTE, Requests, Signed
 from chassis.sealing import Keyring
 from chassis.signing import Statement
 from contracts.requests import Declined, Unproven
+from contracts.topics import ACCOUNTS
 from tests.conftest import Clone, OpenDatabase
 from tests.support.asking import (
     OURS,
     TAKEN,
     THEIRS,
+    THINGS_ANSWERS,
     THINGS_REQUESTS,
     Asker,
     ChangeThing,
@@ -282,6 +284,16 @@ async def test_what_is_logged_of_a_request_says_where_it_lies_and_nothing_that_i
         {**expected, "offset": 5, "system": "member", "reason": "unreadable_signature"},
         {**expected, "offset": 6, "system": None, "reason": "unreadable_signature"},
     ]
+
+
+@pytest.mark.parametrize("topic", [ACCOUNTS.name, THINGS_ANSWERS.name])
+async def test_a_request_on_a_topic_where_nobody_looks_at_signatures_is_set_aside(
+    topic: str, known: Known, asker: Asker, owner: Owner
+) -> None:
+    await take(known, replace(arrival(asker.change()), topic=topic))
+    assert (await answers(known), await effects(known)) == ([], [])
+    reason = await owner.fetchval("select reason from things.dead_letters")
+    assert reason == f"Broken: {ChangeThing.type} does not belong on this topic"
 
 
 async def test_two_signatures_are_none(known: Known, asker: Asker) -> None:
