@@ -181,7 +181,15 @@ async def _kafka(read: ServiceSettings) -> Finding:
         return _wrong("kafka", str(error), "see that it runs, and that SAMBAND_KAFKA has its address")
     if not new:
         return _wrong("kafka", f"Kafka at {read.kafka} is older than 4.0", "bring it to 4.0 or later")
-    return _ok("kafka", f"Kafka at {read.kafka} answers, and is 4.0 or later")
+    makes = await topics.makes_topics(read.kafka)
+    if makes:
+        return _wrong(
+            "kafka",
+            f"Kafka at {read.kafka} makes every topic that somebody asks for",
+            f"set {topics.MAKES_TOPICS} to false on each broker: a name typed wrongly would become a topic",
+        )
+    told = "and does not tell whether it makes topics by itself" if makes is None else "and makes no topic by itself"
+    return _ok("kafka", f"Kafka at {read.kafka} answers, is 4.0 or later, {told}")
 
 
 async def _topics(of: Service[Any], read: ServiceSettings) -> Finding:

@@ -12,10 +12,11 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from chassis.arrival import Arrival
+from chassis.clients import AIOKafkaConsumer
 from chassis.errors import CannotLook
 from chassis.outbox import LONG_SECONDS
 from chassis.postgres import Database

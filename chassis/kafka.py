@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Sequence
 from enum import Enum
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     CorruptRecordException,
     InvalidTopicError,
@@ -19,6 +18,7 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import DefaultPartitioner
 
+from chassis.clients import AIOKafkaProducer
 from chassis.outbox import Owed
 
 log = structlog.get_logger()

@@ -5,15 +5,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.admin import ApiVersionRequest
 
+from chassis.clients import AIOKafkaAdminClient
 from chassis.errors import CannotLook
 from contracts.topics import Topic
 
 KAFKA_SECONDS = 10.0
+MAKES_TOPICS = "auto.create.topics.enable"
 FETCH, FETCH_SINCE_4 = 1, 4
 """Kafka 4.0 dropped the versions of a fetch below this one (KIP-896); a broker does not tell its own version."""
 
@@ -60,6 +61,17 @@ async def is_kafka_4(bootstrap: str) -> bool:
         client = admin._client  # noqa: SLF001 -- no public way to ask a broker what it can do.
         answer = await client.send(client.get_random_node(), ApiVersionRequest())
         return any(key == FETCH and least >= FETCH_SINCE_4 for key, least, _ in answer.api_versions)
+
+
+async def makes_topics(bootstrap: str) -> bool | None:
+    """Tell whether a broker makes topics that anybody asks for; None where it does not tell us. Raises `CannotLook`."""
+    async with _admin(bootstrap) as admin:
+        brokers = [broker.nodeId for broker in admin._client.cluster.brokers()]  # noqa: SLF001 -- no public way.
+        asked = [ConfigResource(ConfigResourceType.BROKER, str(broker), {MAKES_TOPICS: None}) for broker in brokers]
+        answers = [each for answer in await admin.describe_configs(asked) for each in answer.resources]
+    if any(code != 0 for code, *_ in answers):
+        return None
+    return any(entry[:2] == (MAKES_TOPICS, "true") for *_, entries in answers for entry in entries)
 
 
 async def _configs(admin: Any, names: list[str]) -> Mapping[str, Mapping[str, str]]:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import TopicPartition
 from aiokafka.errors import for_code
 
 from chassis import standing, telemetry
+from chassis.clients import AIOKafkaAdminClient, AIOKafkaConsumer
 from chassis.parts import Stuck
 
 log = structlog.get_logger()

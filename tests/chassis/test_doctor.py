@@ -98,6 +98,27 @@ async def test_with_kafka_away_or_unnamed_postgres_is_still_looked_at(examine: E
     assert verdicts(found, Verdict.WRONG) == set()
 
 
+@pytest.mark.goal("sec-P5")
+@pytest.mark.parametrize(
+    ("told", "verdict", "words"),
+    [
+        (True, Verdict.WRONG, "makes every topic that somebody asks for"),
+        (None, Verdict.OK, "does not tell whether it makes topics by itself"),
+        (False, Verdict.OK, "and makes no topic by itself"),
+    ],
+)
+async def test_a_broker_that_makes_topics_by_itself_is_wrong(
+    told: bool | None, verdict: Verdict, words: str, examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def makes_topics(_: str) -> bool | None:
+        return told
+
+    monkeypatch.setattr("chassis.topics.makes_topics", makes_topics)
+    found = (await examine())["kafka"]
+    assert found.verdict is verdict
+    assert words in found.found
+
+
 async def test_a_password_that_is_refused_is_told_without_it(examine: Examine, clone: Clone) -> None:
     found = await examine(DATABASE_URL=clone.urls("auth").app.replace("auth_app:", "auth_app:not-"))
     assert "password authentication failed" in found["postgres"].found
