@@ -192,6 +192,10 @@ class Requests:
                 await settle_request(conn, claim, await outbox.add(conn, decided), decided)
                 return outcome
         except _Decline as declined:
+            answer = await find_answer(conn, claim)
+            if answer is not None:
+                await self._repeat(conn, answer)
+                return "repeated"
             await outbox.add(conn, self._decline(claim, declined.reason, declined.text, declined.code))
             return str(declined.reason)
 
@@ -331,11 +335,17 @@ async def claim_request(conn: Connection, claim: Claim, time: datetime) -> Answe
     digest = bytes.fromhex(claim.value_sha256)
     if await conn.fetchval(CLAIM_REQUEST, claim.system, claim.request_id, claim.request_type, digest, time, skew):
         return None
-    row = await conn.fetchrow(SELECT_ANSWER, claim.system, claim.request_id)
-    if row is None:
+    answer = await find_answer(conn, claim)
+    if answer is None:
         ahead = await conn.fetchval(SELECT_IS_AHEAD, time)
         raise _Decline(Declined.FROM_THE_FUTURE if ahead else Declined.STALE)
-    return Answer(*row)
+    return answer
+
+
+async def find_answer(conn: Connection, claim: Claim) -> Answer | None:
+    """Find what a request was answered with."""
+    row = await conn.fetchrow(SELECT_ANSWER, claim.system, claim.request_id)
+    return None if row is None else Answer(*row)
 
 
 UPDATE_ANSWER = """

@@ -436,6 +436,19 @@ async def test_what_was_refused_at_the_door_is_judged_anew(database: Database, a
     assert await effects(database) == [6]
 
 
+async def test_what_was_decided_is_answered_again_also_when_it_may_not_be_asked_any_more(
+    database: Database, asker: Asker
+) -> None:
+    signed = asker.change(6)
+    listening(database, system("member", KEY))
+    await take(database, arrival(signed))
+    listening(database, system("member", KEY, types=frozenset()))
+    await take(database, arrival(signed, offset=1))
+    one, two = await answers(database)
+    assert isinstance(one, ThingRequestAccepted)
+    assert one == two
+
+
 async def test_what_is_refused_for_now_leaves_nothing_and_is_judged_anew(known: Known, asker: Asker) -> None:
     busy: list[Exception] = [ThingsBusy()]
     found, signed = handlers(broken=busy), asker.change(6)
