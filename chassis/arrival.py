@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -48,6 +49,8 @@ class Arrival:
     headers: tuple[tuple[str, bytes], ...]
     envelope: Envelope | None = field(default=None)
     fault: str | None = field(default=None)
+    came_at: datetime | None = field(default=None)
+    """When it came, where that is not now: it was set aside then, and is tried again. No part of the record."""
 
     @classmethod
     def of(cls, record: Record, prefix: str = "") -> "Arrival":

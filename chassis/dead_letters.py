@@ -7,7 +7,7 @@ claim that runs out, which is counted as a death.
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -250,7 +250,7 @@ class Retries:
         async with self._database.transaction() as conn:
             if not await delete(conn, letter.id):
                 return
-            arrival = letter.open(conn)
+            arrival = replace(letter.open(conn), came_at=letter.set_aside_at)
             if self._handlers.knows(arrival):
                 await self._handlers.call(conn, arrival)
         self._count(letter, "handled")

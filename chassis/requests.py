@@ -184,7 +184,7 @@ class Requests:
         try:
             message, handler, caller = self._admit(conn, arrival, envelope, claim, system)
             async with conn.transaction():  # What is declined here is claimed no more.
-                answer = await claim_request(conn, claim, envelope.time)
+                answer = await claim_request(conn, claim, envelope.time, arrival.came_at)
                 if answer is not None:
                     await self._repeat(conn, answer)
                     return "repeated"
@@ -304,10 +304,12 @@ def _text(arrival: Arrival, header: str) -> str:
 
 
 # Only what comes in its time is new; what is known already is answered whatever its time, as long as it is remembered.
+# What was set aside is judged by when that was, but not after a later copy of it may have been answered and forgotten.
 CLAIM_REQUEST = """
 insert into requests (system, request_id, type, value_sha256)
 select $1, $2, $3, $4
-where $5::timestamptz between now() - interval '1 day' and now() + make_interval(secs => $6)
+where $5::timestamptz between greatest(coalesce($7, now()), now() - interval '20 days') - interval '1 day'
+  and coalesce($7::timestamptz, now()) + make_interval(secs => $6)
 on conflict on constraint requests_pk do nothing returning true"""
 
 SELECT_ANSWER = """
@@ -325,7 +327,7 @@ class Answer:
     value: str
 
 
-async def claim_request(conn: Connection, claim: Claim, time: datetime) -> Answer | None:
+async def claim_request(conn: Connection, claim: Claim, time: datetime, came_at: datetime | None) -> Answer | None:
     """Note a request as being answered in this transaction; gives the answer where it has one already.
 
     The same request in another transaction is waited for. Raises `_Decline` for a new one that is not in its time.
@@ -333,7 +335,9 @@ async def claim_request(conn: Connection, claim: Claim, time: datetime) -> Answe
     assert conn.context.identity is not None  # noqa: S101 -- every transaction of Database has one.
     skew = conn.context.identity.clock_skew
     digest = bytes.fromhex(claim.value_sha256)
-    if await conn.fetchval(CLAIM_REQUEST, claim.system, claim.request_id, claim.request_type, digest, time, skew):
+    if await conn.fetchval(
+        CLAIM_REQUEST, claim.system, claim.request_id, claim.request_type, digest, time, skew, came_at
+    ):
         return None
     answer = await find_answer(conn, claim)
     if answer is None:

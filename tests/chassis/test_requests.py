@@ -489,6 +489,21 @@ async def test_a_fault_of_ours_sets_the_request_aside_and_answers_it_when_it_is_
     assert await effects(known) == [8]
 
 
+@pytest.mark.parametrize(("days", "in_time"), [(3, True), (30, False)])
+async def test_a_request_that_was_set_aside_is_judged_by_the_day_when_it_came(
+    days: int, in_time: bool, known: Known, asker: Asker, owner: Owner
+) -> None:
+    signed = arrival(asker.change(8, time=at(days=days, hours=1)))
+    async with known.transaction() as conn:
+        await dead_letters.set_aside(conn, "normal", signed, RuntimeError("a bug"))
+    aside = "update things.dead_letters set set_aside_at = now() - make_interval(days => $1), next_attempt_at = now()"
+    await owner.execute(aside, days)
+    assert await Retries(known, handlers()).tick() == 1
+    (answer,) = await answers(known)
+    assert getattr(answer, "reason", None) == (None if in_time else Declined.STALE)
+    assert await effects(known) == ([8] if in_time else [])
+
+
 async def test_answers_are_forgotten_after_their_days(known: Known, asker: Asker, owner: Owner) -> None:
     await take(known, arrival(asker.change()))
     await owner.execute("update things.requests set received_at = now() - interval '20 days'")

@@ -56,7 +56,12 @@ MUTANTS = (
         "requests anew",
         "the same request again is answered by what was decided",
         REQUESTS,
-        (Edit("        if answer is not None:\n", "        if answer is None and False:\n"),),
+        (
+            Edit(
+                "                if answer is not None:\n                    await self._repeat(",
+                "                if answer is None and False:\n                    await self._repeat(",
+            ),
+        ),
         Assertions((TESTS + "test_the_same_request_again_has_no_effect_and_gets_the_same_answer",)),
     ),
     Mutant(
@@ -65,8 +70,8 @@ MUTANTS = (
         REQUESTS,
         (
             Edit(
-                "where $5::timestamptz between now() - interval '1 day' and",
-                "where $5::timestamptz between now() - interval '9 days' and",
+                "now() - interval '20 days') - interval '1 day'",
+                "now() - interval '20 days') - interval '9 days'",
             ),
         ),
         Assertions((TESTS + "test_a_request_is_good_for_a_day_and_for_a_clock_that_is_a_little_ahead",)),

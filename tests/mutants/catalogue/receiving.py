@@ -183,11 +183,11 @@ MUTANTS = (
         (
             Edit(
                 """                return
-            arrival = letter.open(conn)
+            arrival = replace(letter.open(conn), came_at=letter.set_aside_at)
 """,
                 """                return
         async with self._database.transaction() as conn:
-            arrival = letter.open(conn)
+            arrival = replace(letter.open(conn), came_at=letter.set_aside_at)
 """,
             ),
         ),
