@@ -6,6 +6,7 @@ public one `nbf`, from when writers use it; both are for operators, nothing open
 """
 
 import json
+import os
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -169,14 +170,20 @@ def _moment(seconds: object) -> datetime | None:
 
 
 def _write(path: Path, keys: list[Jwk]) -> None:
-    """Replace a set in one step, readable to whom it was readable before; raises `Misconfigured`."""
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    """Replace a set in one step, of whom and readable to whom it was before; raises `Misconfigured`.
+
+    A link goes on leading to it.
+    """
+    old = path.resolve()
+    new = old.with_name(f".{old.name}.{secrets.token_hex(4)}")
     try:
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+        before = old.stat() if old.exists() else None
         new.touch(mode=0o600, exist_ok=False)
         new.write_text(json.dumps({"keys": keys}, indent=1), encoding="utf-8")
-        new.chmod(mode)
-        new.replace(path)
+        if before is not None:
+            os.chown(new, before.st_uid, before.st_gid)
+            new.chmod(before.st_mode & 0o777)
+        new.replace(old)
     except OSError as error:
         new.unlink(missing_ok=True)
         raise Misconfigured(

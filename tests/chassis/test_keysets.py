@@ -123,3 +123,31 @@ def test_no_command_prints_anything_of_a_private_key(
     assert len(secrets) == 2
     assert not [secret for secret in secrets if secret in said]
     assert "made_at" in said and "refused: reader-1 may be needed until" in said
+
+
+def test_a_rotation_leaves_a_set_to_whom_it_belongs_and_a_link_a_link(
+    sets: KeySets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, given = sets.private.with_name("kept.json"), []
+    sets.private.rename(kept)
+    sets.private.symlink_to(kept)
+    monkeypatch.setattr("os.chown", lambda _, uid, gid: given.append((uid, gid)))
+    keysets.begin(sets)
+    assert sets.private.is_symlink()
+    assert len(json.loads(kept.read_text())["keys"]) == 2
+    assert given == [(kept.stat().st_uid, kept.stat().st_gid)]
+
+
+def test_a_set_that_cannot_be_given_back_to_its_owner_is_left_as_it_was(
+    sets: KeySets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sets.private.read_text()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.chown", refuse)
+    with pytest.raises(Misconfigured, match="cannot be written \\(Operation not permitted\\)"):
+        keysets.begin(sets)
+    assert sets.private.read_text() == before
+    assert list(sets.private.parent.glob(".*")) == []
