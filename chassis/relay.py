@@ -162,7 +162,7 @@ class Relay:
     def _lead_no_more(self) -> None:
         """Show nothing of the outbox: what this process saw last is not what is there."""
         telemetry.RELAY_LEADS.labels(service=self._service).set(0)
-        for gauge in (telemetry.OUTBOX_DEPTH, telemetry.OUTBOX_AGE):
+        for gauge in (telemetry.OUTBOX_DEPTH, telemetry.OUTBOX_AGE, telemetry.OUTBOX_HELD):
             gauge.remove_by_labels({"service": self._service})
 
     async def _lead(self, conn: "Connection") -> None:

@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 from prometheus_client import REGISTRY
 
-from chassis import health, http, outbox
+from chassis import health, http, outbox, telemetry
 from chassis.errors import Misconfigured
 from chassis.lag import Lag
 from chassis.loop import PULSE_SECONDS, pulse
@@ -304,11 +304,15 @@ async def test_a_relay_that_no_longer_leads_shows_nothing_of_the_outbox(
 
     await until(leads, what="the relay to lead and to count")
     assert value("samband_relay_leads", service="things") == 1
+    for what in ("key", "topic"):
+        telemetry.OUTBOX_HELD.labels(service="things", what=what).set(1)
     relay.stop()
     await task
     assert value("samband_relay_leads", service="things") == 0
     assert value("samband_outbox_depth", service="things") is None
     assert value("samband_outbox_oldest_seconds", service="things") is None
+    assert value("samband_outbox_held", service="things", what="key") is None
+    assert value("samband_outbox_held", service="things", what="topic") is None
 
 
 class _Silent:
