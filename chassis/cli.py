@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import asyncpg
 import uvloop
@@ -138,8 +137,6 @@ async def _with_database(of: Service[S], given: argparse.Namespace) -> int:
             async with asyncio.timeout(CONNECT_SECONDS):
                 database = await stack.enter_async_context(opening)
         except TimeoutError:
-            where = urlsplit(read.database_url)
-            raise Unavailable(
-                f"Postgres at {where.hostname}:{where.port or 5432} did not answer in {CONNECT_SECONDS:g} s"
-            ) from None
+            where = settings.place(read.database_url)
+            raise Unavailable(f"Postgres at {where} did not answer in {CONNECT_SECONDS:g} s") from None
         return int(await given.work(Runtime(read, database), given))

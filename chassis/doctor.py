@@ -3,11 +3,11 @@
 A check never raises: what it cannot reach it says so of, with what to do, and the next one goes on.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -22,6 +22,10 @@ from chassis.upkeep import Finding, Look, Verdict
 
 POSTGRES = 18
 POSTGRES_SECONDS = 5.0
+COMMAND_SECONDS = 65.0
+"""Longer than a statement may take: who is silent for so long does not answer at all."""
+CHECK_SECONDS = 120.0
+"""The most that one check may take, whatever it waits for."""
 CLOCK_SECONDS = 2.0
 """The most that this machine's clock may differ from Postgres' one."""
 TAIL = timedelta(days=1)
@@ -74,11 +78,15 @@ async def _on_postgres_and_kafka(of: Service[Any], read: ServiceSettings) -> Asy
 @asynccontextmanager
 async def _connected(read: ServiceSettings) -> AsyncIterator["Connection"]:
     """Open a connection as the login role; raises `CannotLook`."""
-    where = urlsplit(read.database_url)
-    place = f"Postgres at {where.hostname}:{where.port or 5432}"
+    place = f"Postgres at {environment.place(read.database_url)}"
     settings = {"application_name": "samband doctor command", "statement_timeout": "60s"}
     try:
-        conn = await asyncpg.connect(read.database_url, timeout=POSTGRES_SECONDS, server_settings=settings)
+        conn = await asyncpg.connect(
+            read.database_url,
+            timeout=POSTGRES_SECONDS,
+            command_timeout=COMMAND_SECONDS,
+            server_settings=settings,
+        )
     except asyncpg.PostgresError as error:
         raise CannotLook(f"{place} refuses: {error}") from None
     except (OSError, asyncpg.InterfaceError, ValueError) as error:
@@ -239,9 +247,12 @@ async def _if_there(kafka: Finding, name: str, look: Look) -> Finding:
 
 async def _guarded(name: str, look: Look) -> Finding:
     try:
-        return await look()
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await look()
     except CannotLook as error:
         return _could_not(name, str(error), "mend that, then look again")
+    except TimeoutError:
+        return _could_not(name, "what it asks did not answer in time", "mend what is above, then look again")
     except Exception as error:
         if not postgres.is_outage(error) and not isinstance(error, asyncpg.PostgresError):
             raise

@@ -4,6 +4,8 @@ A service writes to its topics from its outbox alone, and what was sent stays in
 neither was committed and published in a time that the database has lost.
 """
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ import asyncpg
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from chassis import topics
 from chassis.arrival import Arrival
 from chassis.clients import AIOKafkaConsumer
 from chassis.errors import CannotLook
@@ -25,6 +28,8 @@ CHUNK = 20_000
 MARGIN = timedelta(hours=1)
 """How far Kafka's clock, which a record is found by, may be behind the database's, which the archive is written by."""
 KAFKA_SECONDS = 10.0
+SILENT_SECONDS = 30.0
+"""How long nothing may come of partitions that hold more: then a leader, or a topic, is gone in the middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ async def _reading(bootstrap: str) -> AsyncIterator[Any]:
         request_timeout_ms=round(KAFKA_SECONDS * 1000),
     )
     try:
-        await client.start()
+        await topics.start(client, bootstrap)
         yield client
     except KafkaError as error:
         raise CannotLook(f"Kafka at {bootstrap} does not answer as it should: {type(error).__name__}") from None
@@ -133,13 +138,28 @@ async def _read(consumer: Any, names: Sequence[str], since: datetime | None) -> 
     left = {partition for partition in partitions if starts[partition] < ends[partition]}
     consumer.pause(*(set(partitions) - left))
     chunk: list[Any] = []
+    reached, moved_at = starts, time.monotonic()
     while left:
         for partition, records in (await consumer.getmany(*left, timeout_ms=500)).items():
             chunk += [record for record in records if record.offset < ends[partition]]
-        left = {partition for partition in left if await consumer.position(partition) < ends[partition]}
+        now = {partition: await _position(consumer, partition) for partition in left}
+        if now != reached:
+            reached, moved_at = now, time.monotonic()
+        elif time.monotonic() - moved_at > SILENT_SECONDS:
+            raise CannotLook(f"Kafka gives no more of {min(left).topic}, although more is there")
+        left = {partition for partition, offset in now.items() if offset < ends[partition]}
         if len(chunk) >= CHUNK or (chunk and not left):
             yield chunk
             chunk = []
+
+
+async def _position(consumer: Any, partition: TopicPartition) -> int:
+    """Give where the client is; raises `CannotLook` where it no longer knows, for the topic is gone."""
+    try:
+        async with asyncio.timeout(SILENT_SECONDS):
+            return int(await consumer.position(partition))
+    except TimeoutError:
+        raise CannotLook(f"Kafka no longer tells of {partition.topic}") from None
 
 
 async def _partitions(consumer: Any, names: Sequence[str]) -> list[TopicPartition]:

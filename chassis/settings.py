@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 from chassis.errors import Misconfigured
 
 PREFIX = "SAMBAND_"
+LAST_PORT = 65_535
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:[0-9]{1,5})?")
 _SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 
@@ -81,6 +82,15 @@ class ServiceSettings(BaseSettings):
             raise ValueError("must be postgresql://user:password@host:port/database, its port a number")
         return value
 
+    @field_validator("kafka")
+    @classmethod
+    def _is_servers(cls, value: str | None) -> str | None:
+        for server in value.split(",") if value else ():
+            found = _HOST.fullmatch(server.strip())
+            if found is None or not found[1] or not _is_host(server.strip()):
+                raise ValueError("must be host:port[,host:port], each port a number up to 65535")
+        return value
+
     @classmethod
     def read(cls, service: str) -> Self:
         """Read the environment; raises `Misconfigured` with a line for each variable that is missing or wrong."""
@@ -128,8 +138,17 @@ def _can_be_dialled(address: str) -> bool:
     except ValueError:
         return False
     modes = parse_qs(parts.query).get("sslmode", ["prefer"])
-    hosts = parts.netloc.rpartition("@")[2].split(",")
-    return all(map(_HOST.fullmatch, hosts)) and set(modes) <= _SSL_MODES
+    return all(map(_is_host, place(address).split(","))) and set(modes) <= _SSL_MODES
+
+
+def place(address: str) -> str:
+    """Give the hosts and ports of a Postgres address, without who goes there."""
+    return urlsplit(address).netloc.rpartition("@")[2]
+
+
+def _is_host(host: str) -> bool:
+    found = _HOST.fullmatch(host)
+    return found is not None and int((found[2] or ":0")[1:]) <= LAST_PORT
 
 
 S = TypeVar("S", bound=BaseSettings)

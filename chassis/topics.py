@@ -9,7 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.admin import ApiVersionRequest
 
-from chassis.clients import AIOKafkaAdminClient
+from chassis.clients import AIOKafkaAdminClient, AIOKafkaConsumer
 from chassis.errors import CannotLook
 from contracts.topics import Topic
 
@@ -100,9 +100,17 @@ def _code(name: str, code: int) -> int | None:
 async def _admin(bootstrap: str) -> AsyncIterator[Any]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=round(KAFKA_SECONDS * 1000))
     try:
-        await admin.start()
+        await start(admin, bootstrap)
         yield admin
     except (KafkaError, TimeoutError, OSError) as error:
         raise CannotLook(f"Kafka at {bootstrap} does not answer as it should: {type(error).__name__}") from None
     finally:
         await admin.close()
+
+
+async def start(client: AIOKafkaAdminClient | AIOKafkaConsumer, bootstrap: str) -> None:
+    """Start a client; raises `CannotLook` where its servers are not named as it can read them, `KafkaError` otherwise."""
+    try:
+        await client.start()
+    except ValueError:
+        raise CannotLook(f"{bootstrap} names no servers of Kafka: host:port[,host:port] is wanted") from None

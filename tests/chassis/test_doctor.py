@@ -1,12 +1,14 @@
 """Doctor: every fault of a service's ground is found and named, also where half of that ground is missing."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
 import pytest
 
-from chassis import doctor, outbox, restores
+from chassis import doctor, ghosts, outbox, restores, topics
+from chassis.errors import CannotLook
 from chassis.postgres import Database
 from chassis.upkeep import Finding, Verdict
 from contracts.topics import ALL
@@ -96,6 +98,49 @@ async def test_with_kafka_away_or_unnamed_postgres_is_still_looked_at(examine: E
     found = await examine(KAFKA=None)
     assert verdicts(found, Verdict.COULD_NOT_LOOK) == {"kafka", "topics", "history"}
     assert verdicts(found, Verdict.WRONG) == set()
+
+
+async def test_of_several_servers_that_do_not_answer_each_is_named(examine: Examine) -> None:
+    one, two = free_port(), free_port()
+    found = await examine(DATABASE_URL=f"postgresql://auth_app:secret@127.0.0.1:{one},127.0.0.1:{two}/samband")
+    assert found["postgres"].found.startswith(f"Postgres at 127.0.0.1:{one},127.0.0.1:{two} does not answer")
+    assert "secret" not in str(found)
+
+
+async def test_a_postgres_that_accepts_and_is_silent_is_a_check_that_could_not_look(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "CHECK_SECONDS", 0.3)
+
+    async def silent(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("chassis.migrate.pending", silent)
+    async with asyncio.timeout(20):
+        found = await examine()
+    assert verdicts(found, Verdict.COULD_NOT_LOOK) >= {"migrations"}
+    assert found["migrations"].found == "what it asks did not answer in time"
+
+
+async def test_a_topic_that_goes_away_while_it_is_read_is_told_of(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = bus.prefix + "auth.accounts.v1"
+    await stranger.write(bus.bootstrap, topic, b"{}", headers=headers("auth.AccountChanged.v1"))
+    monkeypatch.setattr(ghosts, "SILENT_SECONDS", 0.5)
+
+    async def nothing(*_: object, **__: object) -> dict[object, object]:
+        return {}
+
+    monkeypatch.setattr("aiokafka.AIOKafkaConsumer.getmany", nothing)
+    async with asyncio.timeout(20):
+        with pytest.raises(CannotLook, match=f"Kafka gives no more of {topic}, although more is there"):
+            await ghosts.last_records(bus.bootstrap, ["auth.accounts.v1"], bus.prefix)
+
+
+@pytest.mark.parametrize("servers", ["localhost:abc", ":"])
+async def test_servers_that_are_none_cannot_be_looked_at(servers: str) -> None:
+    for asking in (topics.is_kafka_4(servers), ghosts.last_records(servers, ["auth.accounts.v1"])):
+        with pytest.raises(CannotLook, match="names no servers of Kafka"):
+            await asking
 
 
 @pytest.mark.goal("sec-P5")

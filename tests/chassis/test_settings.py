@@ -150,6 +150,8 @@ def test_other_variables_of_the_platform_are_no_error(monkeypatch: pytest.Monkey
         "postgresql://app:secret-word@[::1/db",
         "postgresql://app:secret-word@one:1,two:x/db",
         "postgresql://app:secret-word@host/db?sslmode=perhaps",
+        "postgresql://app:secret-word@host:99999/db",
+        "postgresql://app:secret-word@one:1,two:65536/db",
     ],
 )
 def test_an_address_that_the_client_could_not_take_apart_is_refused_at_the_start(
@@ -180,3 +182,17 @@ def test_a_list_that_is_no_json_is_named_and_not_shown(monkeypatch: pytest.Monke
     said = refusal(AuthSettings)
     assert "SAMBAND_TRUSTED_PROXIES: is not JSON (JSON list of networks" in said
     assert "secret-word" not in said
+
+
+@pytest.mark.parametrize("servers", ["localhost:abc", ":", "localhost:99999", "one:9092,", "one:1,two:x"])
+def test_servers_of_kafka_that_the_client_could_not_take_apart_are_refused_at_the_start(
+    servers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMBAND_KAFKA", servers)
+    assert "SAMBAND_KAFKA: Value error, must be host:port[,host:port], each port a number" in refusal()
+
+
+@pytest.mark.parametrize("servers", ["one:9092", "one", "one:9092, two.example:9093", "[2001:db8::1]:9092", ""])
+def test_servers_of_kafka_as_the_client_knows_them_are_taken(servers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMBAND_KAFKA", servers)
+    assert read(ServiceSettings, "things").kafka == servers
