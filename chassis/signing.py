@@ -6,6 +6,7 @@ nobody has to write anything the same way twice; `typ` keeps one use of a key fr
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from joserfc import jws
 from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey
 from joserfc.registry import HeaderParameter
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from chassis.errors import Misconfigured
 from contracts.requests import Unproven
@@ -27,6 +28,7 @@ ALGORITHMS: Mapping[str, str] = {"Ed25519": "Ed25519", "P-256": "ES256"}
 LONGEST = 2_000
 """Characters of a detached JWS: a header with the longest names, and a signature."""
 _NAMES = ("samband_message", "samband_type", "samband_audience", "samband_time", "samband_sha256", "samband_length")
+_RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:]{8}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
 _REGISTRY = jws.JWSRegistry(
     header_registry={name: HeaderParameter(f"Samband {name}", "str") for name in _NAMES},
     algorithms=list(ALGORITHMS.values()),
@@ -94,7 +96,14 @@ def _in_utc(time: datetime) -> datetime:
         raise ValueError("the time lies beyond the calendar") from None
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+def _as_written(text: object) -> object:
+    """Let RFC 3339 pass, and no number, which pydantic takes for seconds since 1970."""
+    if isinstance(text, str) and not _RFC_3339.fullmatch(text):
+        raise ValueError("the time must be as in RFC 3339")
+    return text
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_written), AfterValidator(_in_utc)]
 """A time as somebody outside has written it, in UTC, so that Postgres can take it."""
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -173,6 +174,7 @@ NOT_PROVEN: dict[str, Callable[[], tuple[str, str]]] = {
     "a request's": lambda: (token(CONTENT, change=lambda s: replace(s, use="samband-request")), "member"),
     "stale": lambda: (token(CONTENT, change=lambda s: facts(s, time=ago(minutes=6))), "member"),
     "ahead": lambda: (token(CONTENT, change=lambda s: facts(s, time=ago(minutes=-3))), "member"),
+    "of a number for a time": lambda: (token(CONTENT, change=lambda s: facts(s, time=str(int(time.time())))), "member"),
     "before all": lambda: (token(CONTENT, change=lambda s: facts(s, time="0001-01-01T00:00:00+14:00")), "member"),
     "without a digest": lambda: (token(CONTENT, change=lambda s: facts(s, sha256="")), "member"),
     "of a length below one": lambda: (token(b""), "member"),

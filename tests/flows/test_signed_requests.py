@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -153,7 +154,11 @@ async def test_whoever_has_the_page_registers_an_account_and_watches_the_mail_le
     if why := integrators.lacks(register.rpartition(".")[2]):
         pytest.skip(why)
     integrator, address = Integrator.of(samband, tmp_path), f"{register.partition('.')[0].lower()}@eksempel.example"
-    answer = json.loads("{" + (await integrator.said(register, address, "en")).partition("{")[2])
+    ours = integrator.asking(uuid4(), uuid4())
+    said = await ours.said(register, address, "en")
+    answer = json.loads("{" + said.partition("{")[2])
+    assert await ours.said(register, address, "en") == said
+    assert "address-taken" in await integrator.said(register, address, "en", code=1)
     assert (answer["system"], answer["request_type"]) == (SYSTEM, RegisterAccount.type)
     person = await crowd.browser(address)
     await person.ask()
@@ -161,6 +166,23 @@ async def test_whoever_has_the_page_registers_an_account_and_watches_the_mail_le
     assert (await person.redeem(code_in(mail))).status_code == httpx2.codes.CREATED
     assert (await person.who_am_i()).json()["account_id"] == answer["given"]
     assert await integrator.sees(watch, "notifications.deliveries.v1", "MailDelivered", answer["given"])
+
+
+def test_the_page_seals_in_java_by_points_of_32_bytes_also_where_the_number_is_short_or_long(tmp_path: Path) -> None:
+    if why := integrators.lacks("java"):
+        pytest.skip(why)
+    program = integrators.PROGRAMS["RegisterAccount.java"]
+    (fixed,) = re.findall(r"^    static byte\[\] fixed\(.*?^    }$", program, re.MULTILINE | re.DOTALL)
+    number = "BigInteger.TWO.pow(bits - 1)"
+    shown = f"for (int bits : List.of(1, 240, 256)) System.out.println(HexFormat.of().formatHex(fixed({number})));"
+    main = f"public static void main(String[] none) {{ {shown} }}"
+    (tmp_path / "Fixed.java").write_text(
+        f"import java.math.BigInteger; import java.util.*; class Fixed {{ {fixed} {main} }}"
+    )
+    said = subprocess.run(
+        [str(shutil.which("java")), "Fixed.java"], cwd=tmp_path, capture_output=True, check=False, text=True
+    )
+    assert said.stdout.split() == [f"{2 ** (bits - 1):064x}" for bits in (1, 240, 256)], said.stderr
 
 
 def test_a_key_that_is_made_as_the_page_says_is_let_in(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import UUID
 
 from chassis import signing
 from deploy.local import kafka_jars
@@ -76,12 +77,17 @@ class Integrator:
                 os.killpg(process.pid, 9)
                 await process.communicate()
 
-    async def said(self, name: str, *words: str) -> str:
-        """Run a program to its end, which must be a good one, and give what it printed."""
+    async def said(self, name: str, *words: str, code: int = 0) -> str:
+        """Run a program to its end, which must be by this exit code, and give what it printed."""
         async with self.running(name, *words) as process, asyncio.timeout(90):
             said, _ = await process.communicate()
-        assert process.returncode == 0, name
+        assert process.returncode == code, name
         return said.decode()
+
+    def asking(self, request: UUID, registration: UUID) -> "Integrator":
+        """Give the same system, that asks under ids of its own."""
+        ids = {"REQUEST_ID": str(request), "REGISTRATION_ID": str(registration)}
+        return replace(self, settings={**self.settings, **ids})
 
     async def sees(self, name: str, topic: str, *parts: str) -> str:
         """Run a program that watches a topic until it prints a line with all these parts in it."""
