@@ -27,6 +27,7 @@ class Lag:
         self._consumer = consumer
         self._prefix = topic_prefix
         self._extents: dict[TopicPartition, tuple[int, int]] = {}
+        self._passed: dict[TopicPartition, int] = {}
 
     def loop(self) -> Loop:
         """Make the loop that asks."""
@@ -35,6 +36,7 @@ class Lag:
     async def ask(self) -> int:
         """Ask where the partitions begin and end; where Kafka does not say, what it said last stands."""
         telemetry.LAG.show(self._consumer.lane, self.now)
+        self._passed = {}
         client = self._consumer.client
         partitions = list(self._consumer.reached())
         if not partitions:
@@ -44,10 +46,10 @@ class Lag:
                 begins, ends = await asyncio.gather(
                     client.beginning_offsets(partitions), client.end_offsets(partitions)
                 )
+                self._extents = {partition: (begins[partition], ends[partition]) for partition in partitions}
+                self._passed = {partition: await client.position(partition) for partition in partitions}
         except (KafkaError, TimeoutError) as error:
             log.info("lag_not_told", lane=self._consumer.lane, error=type(error).__name__)
-            return 0
-        self._extents = {partition: (begins[partition], ends[partition]) for partition in partitions}
         return 0
 
     def now(self) -> telemetry.Lags:
@@ -58,8 +60,13 @@ class Lag:
                 begin, end = self._extents[partition]
                 newest = max(end, self._consumer.client.highwater(partition) or 0)
                 where = partition.topic.removeprefix(self._prefix), partition.partition
-                found[where] = max(0, newest - max(begin, reached))
+                found[where] = max(0, newest - max(begin, reached, self._behind_marks(partition, end)))
         return found
+
+    def _behind_marks(self, partition: TopicPartition, end: int) -> int:
+        """Give the end where the client is there and nothing is in hand: what lies between are marks of transactions."""
+        passed = self._passed.get(partition, 0)
+        return passed if passed >= end and not self._consumer.in_hand else 0
 
     async def _hide(self) -> None:
         telemetry.LAG.hide(self._consumer.lane)

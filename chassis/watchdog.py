@@ -137,9 +137,12 @@ class Watchdog:
     async def _stuck(self, lane: Lane, unread: Offsets) -> TopicPartition | None:
         """Give a partition that was long unread and can be read, unless the lane has moved meanwhile."""
         for partition, offset in unread.items():
-            if lane.looks[partition] >= LOOKS and await self._can_read(partition, offset):
+            if lane.looks[partition] < LOOKS:
+                continue
+            if await self._can_read(partition, offset):
                 now = await self._reached(lane.consumer)
                 return None if lane.consumer.in_hand or now != lane.reached else partition
+            lane.looks[partition] = 0
         return None
 
     async def _can_read(self, partition: TopicPartition, offset: int) -> bool:

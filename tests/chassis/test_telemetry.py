@@ -25,7 +25,7 @@ from tests.chassis.http_app import client_of
 from tests.conftest import Bus, Clone, OpenDatabase
 from tests.support import bus as stranger
 from tests.support.effects import Owner, expect_effects, parked, send
-from tests.support.lanes import TOPIC, consuming, handlers, headers
+from tests.support.lanes import TOPIC, consuming, handlers, headers, write_in_a_transaction
 from tests.support.things import ThingHappened, happened
 from tests.support.waiting import until
 
@@ -138,6 +138,36 @@ async def test_the_lag_counts_what_is_in_kafka_and_not_handled_also_while_nothin
     assert {name for name, _ in series() if name == "samband_consumer_lag"} == set()
 
 
+@pytest.mark.usefixtures("effects", "quick_retries")
+async def test_marks_of_transactions_are_no_lag_and_what_comes_behind_them_is(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
+    thing, held, tried = uuid4(), asyncio.Event(), asyncio.Event()
+
+    async def hold(n: int) -> None:
+        if n:
+            tried.set()
+            await held.wait()
+
+    async with consuming(database, bus, handlers(hold)) as consumer:
+        lag = Lag(consumer, topic_prefix=bus.prefix)
+
+        async def says(wanted: int) -> bool:
+            await lag.ask()
+            return sum(lag.now().values()) == wanted
+
+        await write_in_a_transaction(bus, ThingHappened(thing_id=thing, n=0))
+        await expect_effects(owner, thing, 0)
+        await until(lambda: says(0), what="no lag behind the mark")
+        await send(bus, ThingHappened(thing_id=thing, n=1))
+        await tried.wait()
+        await until(lambda: says(2), what="a lag of the message in hand and the mark before it")
+        held.set()
+        await expect_effects(owner, thing, 0, 1)
+        await until(lambda: says(0), what="no lag")
+        await lag._hide()
+
+
 def _lag() -> float:
     families = [family for family in REGISTRY.collect() if family.name == "samband_consumer_lag"]
     return sum(sample.value for family in families for sample in family.samples)
@@ -148,6 +178,7 @@ class _Expired:
 
     lane = "urgent"
     place = TopicPartition("a.topic", 0)
+    in_hand = False
 
     def __init__(self, *, away: bool = False) -> None:
         self.away = away
@@ -161,6 +192,9 @@ class _Expired:
 
     def highwater(self, _: TopicPartition) -> int | None:
         return None
+
+    async def position(self, _: TopicPartition) -> int:
+        return 40
 
     async def beginning_offsets(self, _: object) -> dict[TopicPartition, int]:
         return {self.place: 100}
