@@ -46,7 +46,8 @@ async def last(conn: Connection) -> Restore | None:
 RAISE_SEQUENCE = """
 select setval(pg_get_serial_sequence('outbox', 'id'), greatest(
     (extract(epoch from now() - timestamptz '2026-01-01T00:00:00Z') * 1000000)::bigint,
-    (select coalesce(max(id), 0) + 1 from outbox)))"""
+    (select coalesce(max(id), 0) + 1 from outbox),
+    coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass), 0) + 1))"""
 
 
 async def raise_sequence(owner_url: str, schema: str) -> int:
