@@ -42,7 +42,7 @@ def exporting(service: str, version: str, settings: TracingSettings) -> Iterator
     )
     try:
         provider.add_span_processor(_Counting())
-        provider.add_span_processor(BatchSpanProcessor(_Telling(OTLPSpanExporter())))
+        provider.add_span_processor(_Queueing(_Telling(OTLPSpanExporter())))
     except ValueError as error:
         raise Misconfigured(f"{service} cannot start, a variable of the OTLP exporter is not right: {error}") from None
     try:
@@ -68,6 +68,16 @@ def sampler(settings: TracingSettings) -> Sampler:
 class _Counting(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:  # noqa: ARG002 -- each counts alike.
         telemetry.SPANS.labels(outcome="recorded").inc()
+
+
+class _Queueing(BatchSpanProcessor):
+    """Counts the spans that are dropped because too many wait."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        queue = self._batch_processor._queue  # noqa: SLF001 -- no public way to see what it drops.
+        if len(queue) == queue.maxlen:  # The oldest goes.
+            telemetry.SPANS.labels(outcome="lost").inc()
+        super().on_end(span)
 
 
 class _Telling(SpanExporter):

@@ -59,7 +59,11 @@ HTTP_REQUESTS = Histogram(
 LOOP_LAG = Histogram(
     "samband_loop_lag_seconds", "How late the event loop comes to what is due, asked twice a second.", buckets=_SHORT
 )
-SPANS = Counter("samband_spans", "Spans recorded, sent, and lost because the endpoint did not take them.", ["outcome"])
+SPANS = Counter(
+    "samband_spans",
+    "Spans recorded, sent, and lost because the endpoint did not take them, or not in time.",
+    ["outcome"],
+)
 BUILD = Gauge("samband_build_info", "1, with what runs here.", ["service", "version", "python"])
 
 Lags = Mapping[tuple[str, int], int]

@@ -106,13 +106,15 @@ def test_an_endpoint_that_hangs_holds_up_neither_the_work_nor_the_end_and_few_sp
         waiting.append(len(processor._batch_processor._queue))
 
     monkeypatch.setattr(BatchSpanProcessor, "on_end", look)
-    released = threading.Event()
+    released, before = threading.Event(), counted("lost")
     with answering(200, after=released) as url:
         worked, ended = export(monkeypatch, url, MANY)
+        lost = counted("lost") - before
         released.set()
     assert worked < 10
     assert ended < exporting.FLUSH_SECONDS + 1
     assert max(waiting) == QUEUE
+    assert MANY - QUEUE - 2 * 16 <= lost <= MANY - QUEUE
 
 
 def test_a_trace_that_is_sampled_upstream_is_recorded_here_and_one_that_is_not_is_not() -> None:
