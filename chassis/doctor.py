@@ -180,9 +180,7 @@ async def _clock(conn: "Connection") -> Finding:
 
 async def _kafka(read: ServiceSettings) -> Finding:
     if not read.kafka:
-        return _could_not(
-            "kafka", "SAMBAND_KAFKA is not set", "an api needs none; for a worker set it, then look again"
-        )
+        return _left_out("kafka", "SAMBAND_KAFKA is not set", "an api needs none; for a worker set it, then look again")
     try:
         new = await topics.is_kafka_4(read.kafka)
     except CannotLook as error:
@@ -216,7 +214,7 @@ SELECT_RESTORED = "select coalesce(max(restored_at), '-infinity'::timestamptz) <
 async def _history(conn: "Connection", of: Service[Any], read: ServiceSettings) -> Finding:
     """See whether the last records of the own topics are known: those of a database that was restored are not."""
     if not read.archive_days:
-        return _could_not(
+        return _left_out(
             "history", "nothing is archived (SAMBAND_ARCHIVE_DAYS is 0)", "without an archive nobody can tell"
         )
     own = [topic.name for topic in of.topics if topic.owner == of.name and not topic.takes_requests]
@@ -240,8 +238,10 @@ async def _history(conn: "Connection", of: Service[Any], read: ServiceSettings) 
 
 
 async def _if_there(kafka: Finding, name: str, look: Look) -> Finding:
+    if kafka.verdict is Verdict.NOT_LOOKED_AT:
+        return _left_out(name, kafka.found, kafka.do)
     if kafka.verdict is not Verdict.OK:
-        return _could_not(name, "Kafka does not answer, or has no address", "mend Kafka, then look again")
+        return _could_not(name, "Kafka does not answer as it should", "mend Kafka, then look again")
     return await _guarded(name, look)
 
 
@@ -269,3 +269,7 @@ def _wrong(check: str, found: str, do: str) -> Finding:
 
 def _could_not(check: str, found: str, do: str) -> Finding:
     return Finding(check, Verdict.COULD_NOT_LOOK, found, do)
+
+
+def _left_out(check: str, found: str, do: str) -> Finding:
+    return Finding(check, Verdict.NOT_LOOKED_AT, found, do)

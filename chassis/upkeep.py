@@ -18,6 +18,8 @@ class Verdict(StrEnum):
     OK = "ok"
     WRONG = "wrong"
     COULD_NOT_LOOK = "could_not_look"
+    NOT_LOOKED_AT = "not_looked_at"
+    """The settings leave it out; nothing is wrong with that."""
 
 
 @dataclass(frozen=True, slots=True)

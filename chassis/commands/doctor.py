@@ -18,7 +18,7 @@ async def run(of: Service[Any], given: argparse.Namespace) -> int:  # noqa: ARG0
         counts[finding.verdict] += 1
         output({name: value for name, value in asdict(finding).items() if value})
     output({str(verdict): counts[verdict] for verdict in Verdict})
-    return 0 if counts.total() == counts[Verdict.OK] else 1
+    return 0 if counts.total() == counts[Verdict.OK] + counts[Verdict.NOT_LOOKED_AT] else 1
 
 
 COMMANDS = (
@@ -27,7 +27,8 @@ COMMANDS = (
         "look at settings, keys, Postgres, Kafka, topics and more, and say what is wrong",
         no_arguments,
         run,
-        "One line a check: its verdict (ok, wrong, could_not_look), what was found, and what to do. It changes nothing, "
-        "goes on where something is missing, and ends with 0 only when all is well. It looks as the login role does.",
+        "One line a check: its verdict (ok, wrong, could_not_look, not_looked_at), what was found, and what to do. It changes "
+        "nothing, goes on where something is missing, and ends with 0 only when all is well but for what the settings leave "
+        "out. It looks as the login role does.",
     ),
 )

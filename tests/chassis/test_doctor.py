@@ -1,6 +1,8 @@
 """Doctor: every fault of a service's ground is found and named, also where half of that ground is missing."""
 
+import argparse
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,6 +10,7 @@ import asyncpg
 import pytest
 
 from chassis import doctor, ghosts, outbox, restores, topics
+from chassis.commands import doctor as command
 from chassis.errors import CannotLook
 from chassis.postgres import Database
 from chassis.upkeep import Finding, Verdict
@@ -96,8 +99,9 @@ async def test_with_kafka_away_or_unnamed_postgres_is_still_looked_at(examine: E
     assert verdicts(found, Verdict.WRONG) == {"kafka"}
     assert verdicts(found, Verdict.COULD_NOT_LOOK) == {"topics", "history"}
     found = await examine(KAFKA=None)
-    assert verdicts(found, Verdict.COULD_NOT_LOOK) == {"kafka", "topics", "history"}
-    assert verdicts(found, Verdict.WRONG) == set()
+    assert verdicts(found, Verdict.NOT_LOOKED_AT) == {"kafka", "topics", "history"}
+    assert verdicts(found, Verdict.OK) == set(GROUND) - {"kafka", "topics", "history"}
+    assert {found[name].found for name in ("topics", "history")} == {"SAMBAND_KAFKA is not set"}
 
 
 async def test_of_several_servers_that_do_not_answer_each_is_named(examine: Examine) -> None:
@@ -233,7 +237,20 @@ async def test_a_database_that_was_restored_untold_is_found_by_what_kafka_knows_
     assert found.found.startswith("Kafka has records that this database never sent, such as auth.accounts.v1 ")
     await _note(await open_as("auth"))
     assert (await examine())["history"].verdict is Verdict.OK
-    assert "SAMBAND_ARCHIVE_DAYS is 0" in (await examine(ARCHIVE_DAYS="0"))["history"].found
+
+
+async def test_what_the_settings_leave_out_is_not_counted_wrong(
+    examine: Examine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = await examine(ARCHIVE_DAYS="0")
+    assert verdicts(found, Verdict.NOT_LOOKED_AT) == {"history"}
+    assert "SAMBAND_ARCHIVE_DAYS is 0" in found["history"].found
+    assert await command.run(AUTH, argparse.Namespace()) == 0
+    await examine(KAFKA=None)
+    capsys.readouterr()
+    assert await command.run(AUTH, argparse.Namespace()) == 0
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last == {"ok": 6, "wrong": 0, "could_not_look": 0, "not_looked_at": 3}
 
 
 async def _note(database: Database) -> None:
