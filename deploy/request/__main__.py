@@ -1,7 +1,7 @@
 """What a system outside does, for tests and operators: make its key, send a signed request, upload a file.
 
 Results are JSON on standard output. Exit codes: 0 accepted or done; 1 refused; 2 wrong arguments or input; 3 no answer in
-time, or it is not known whether the request was sent: send it again with the same --id; 69 nothing answers there.
+time, or it is not known what came of it: send it again with the same --id; 69 nothing answers there.
 """
 
 from __future__ import annotations
@@ -75,15 +75,15 @@ def _ask(given: argparse.Namespace, signed: Signed) -> int:
     except KafkaConnectionError:
         return _wrong(f"Kafka does not answer at {given.kafka}; {again}", UNAVAILABLE)
     except KafkaError as error:
-        return _unknown(signed, f"Kafka: {type(error).__name__}; {again}")
+        return _unknown(f"Kafka: {type(error).__name__}; {again}", request_id=signed.headers["ce_id"])
     if answer is None:
-        return _unknown(signed, f"no answer in {given.within:g} s; {again}")
+        return _unknown(f"no answer in {given.within:g} s; {again}", request_id=signed.headers["ce_id"])
     _say(answer)
     return 0 if answer["outcome"] == "accepted" else REFUSED
 
 
-def _unknown(signed: Signed, why: str) -> int:
-    _say({"outcome": "unknown", "request_id": signed.headers["ce_id"]})
+def _unknown(why: str, **ids: str) -> int:
+    _say({"outcome": "unknown", **ids})
     return _wrong(why, UNKNOWN)
 
 
@@ -96,13 +96,24 @@ def upload(given: argparse.Namespace) -> int:
         content = given.file.read_bytes()
     except OSError as error:
         return _wrong(f"{given.file} cannot be read: {error.strerror}")
-    stated = inbound.statement(given.id or uuid7(), given.service, time_header(datetime.now(UTC)), content)
+    return _upload(given, given.id or uuid7(), content, key)
+
+
+def _upload(given: argparse.Namespace, upload_id: UUID, content: bytes, key: signing.Key) -> int:
+    stated = inbound.statement(upload_id, given.service, time_header(datetime.now(UTC)), content)
     headers = {"Authorization": f"Bearer {signing.sign(stated, b'', key)}", "Content-Type": "application/octet-stream"}
     address = given.url.rstrip("/") + inbound.PATH.format(system=given.system)
+    again = f"send it again with --id {upload_id}"
     try:
-        answer = httpx2.post(address, content=content, headers={**headers, "Accept-Language": "en"}, timeout=120)
-    except httpx2.HTTPError as error:
+        answer = httpx2.post(
+            address, content=content, headers={**headers, "Accept-Language": "en"}, timeout=given.within
+        )
+    except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol) as error:
         return _wrong(f"{address} does not answer: {type(error).__name__}", UNAVAILABLE)
+    except httpx2.HTTPError as error:
+        return _unknown(f"{address}: {type(error).__name__}; {again}", upload_id=str(upload_id))
+    if answer.is_server_error or answer.status_code == httpx2.codes.REQUEST_TIMEOUT:
+        return _unknown(f"{address} answered {answer.status_code}; {again}", upload_id=str(upload_id))
     try:
         _say(answer.json())
     except ValueError:
@@ -168,13 +179,14 @@ def parser() -> argparse.ArgumentParser:
         "--id", type=UUID, help="the request's id; the same again has no second effect; a new one by default"
     )
     sends.add_argument("--time", type=moment, help="when it was made; now by default")
-    sends.add_argument("--within", type=float, default=30, help="seconds to wait for the answer, default 30")
+    sends.add_argument("--within", type=float, default=30, help="seconds that all of it may take, default 30")
     sends.add_argument("--print", action="store_true", help="print the signed record, and send nothing")
     uploads = _add(actions, "upload", upload)
     uploads.add_argument("file", type=Path)
     _add_system(uploads)
     uploads.add_argument("--url", required=True, help="address of the service's api")
     uploads.add_argument("--service", required=True, help="the service's name")
+    uploads.add_argument("--within", type=float, default=120, help="seconds to wait for the answer, default 120")
     uploads.add_argument(
         "--id", type=UUID, help="the upload's id; the same again is the same file; a new one by default"
     )

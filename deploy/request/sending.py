@@ -53,36 +53,35 @@ def faults_of(error: ValidationError) -> str:
 
 
 async def send(cluster: Cluster, signed: Signed, *, within: float) -> dict[str, Any] | None:
-    """Send a request and give its answer, or None when none came in that many seconds.
+    """Send a request and give its answer, or None when all of it took longer than that many seconds.
 
     Raises `NotSent`, or what Kafka's client does. What could not be proven is answered by where its record lies, which
     nobody but its sender was told.
     """
-    async with _reading(cluster, f"{signed.topic.partition('.')[0]}.answers.v1") as answers:
-        place = await _write(cluster, signed)
-        try:
-            async with asyncio.timeout(within):
-                while True:
-                    if (said := _answer(await answers.getone(), signed, place)) is not None:
-                        return said
-        except TimeoutError:
-            return None
+    topic = f"{signed.topic.partition('.')[0]}.answers.v1"
+    try:
+        async with asyncio.timeout(within), _reading(cluster, topic) as answers:
+            place = await _write(cluster, signed, within=within)
+            while True:
+                if (said := answer_of(await answers.getone(), signed, place)) is not None:
+                    return said
+    except TimeoutError:
+        return None
 
 
-def _answer(record: Any, signed: Signed, place: Place) -> dict[str, Any] | None:
-    """Read an answer to this request, None for anybody else's."""
-    headers = dict(record.headers)
-    name = headers.get("ce_type", b"").decode().split(".")[1:2]
-    if not name or name[0] not in ANSWERS:
+def answer_of(record: Any, signed: Signed, place: Place) -> dict[str, Any] | None:
+    """Read an answer to this request; None for anybody else's, and for what is no answer at all."""
+    try:
+        headers = {name: value.decode() for name, value in record.headers}
+        name, said = headers["ce_type"].split(".")[1], _OBJECT.validate_json(record.value)
+        answer = {"outcome": ANSWERS[name], "answer_id": headers["ce_id"], **said}
+        if name == "RequestNotProven":
+            mine = (said["partition"], said["offset"]) == (place.partition, place.offset)
+        else:
+            mine = said["request_id"] == signed.headers["ce_id"]
+        return answer if mine and said["system"] == signed.headers["ce_source"].rpartition("/")[2] else None
+    except (AttributeError, IndexError, LookupError, ValueError):
         return None
-    said, system = _OBJECT.validate_json(record.value), signed.headers["ce_source"].rpartition("/")[2]
-    if name[0] == "RequestNotProven":
-        mine = (said["partition"], said["offset"]) == (place.partition, place.offset)
-    else:
-        mine = said["request_id"] == signed.headers["ce_id"]
-    if not mine or said["system"] != system:
-        return None
-    return {"outcome": ANSWERS[name[0]], "answer_id": headers["ce_id"].decode(), **said}
 
 
 @asynccontextmanager
@@ -90,8 +89,8 @@ async def _reading(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaConsum
     """Read a topic from its end on, in no group; raises `NotSent` where there is no such topic."""
     partitions = await _partitions(cluster, cluster.prefix + topic)
     consumer = AIOKafkaConsumer(bootstrap_servers=cluster.bootstrap)
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign(partitions)
         await consumer.seek_to_end(*partitions)
         for partition in partitions:
@@ -113,10 +112,13 @@ async def _partitions(cluster: Cluster, name: str) -> list[TopicPartition]:
     return [TopicPartition(name, partition["partition"]) for partition in described["partitions"]]
 
 
-async def _write(cluster: Cluster, signed: Signed) -> Place:
-    producer = AIOKafkaProducer(bootstrap_servers=cluster.bootstrap, acks="all", enable_idempotence=True)
-    await producer.start()
+async def _write(cluster: Cluster, signed: Signed, *, within: float) -> Place:
+    patience = max(1, min(40_000, int(within * 1000)))  # It bounds the end too, which waits for what is on its way.
+    producer = AIOKafkaProducer(
+        bootstrap_servers=cluster.bootstrap, acks="all", enable_idempotence=True, request_timeout_ms=patience
+    )
     try:
+        await producer.start()
         headers = [(name, text.encode()) for name, text in signed.headers.items()]
         topic, key = cluster.prefix + signed.topic, signed.key.encode()
         told = await producer.send_and_wait(topic, signed.value, key=key, headers=headers)

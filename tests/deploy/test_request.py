@@ -3,12 +3,15 @@
 import asyncio
 import io
 import json
+import socketserver
 import stat
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -16,12 +19,14 @@ import pytest
 from chassis import http, inbound, requests, sealing
 from chassis.arrival import Arrival
 from chassis.postgres import Database
+from chassis.requests import Signed
 from chassis.server import Server, listen
 from chassis.systems import Systems
 from contracts.auth import RegisterAccount
 from deploy.local import keysets, ports
 from deploy.local.folders import CHECKOUT
 from deploy.request import __main__ as command
+from deploy.request.sending import Place, answer_of
 from tests.contracts.test_examples import Record
 
 FIELDS = {
@@ -148,6 +153,101 @@ def test_a_kafka_or_an_api_that_is_not_there_is_told_with_a_code_of_its_own(
     file.write_bytes(b"a letter")
     assert run(monkeypatch, "upload", str(file), *own, *where) == 69
     assert "does not answer" in capsys.readouterr().err
+
+
+@contextmanager
+def answering(said: bytes | None) -> Iterator[str]:
+    """Listen at an address and say the same to everybody, or nothing at all; gives the address."""
+
+    class Answer(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            if said is None:
+                ended.wait()
+            else:
+                self.request.sendall(said)
+
+    ended = threading.Event()
+    with socketserver.ThreadingTCPServer((ports.LOOPBACK, 0), Answer) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        try:
+            yield f"{ports.LOOPBACK}:{server.server_address[1]}"
+        finally:
+            ended.set()
+            server.shutdown()
+            serving.join()
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "says"),
+    [
+        (b"HTTP/1.1 503 X\r\nContent-Length: 2\r\n\r\n{}", 3, "answered 503"),
+        (b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", 3, "answered 500"),
+        (b"HTTP/1.1 408 X\r\nContent-Length: 2\r\n\r\n{}", 3, "answered 408"),
+        (b"", 3, "RemoteProtocolError"),
+        (None, 3, "ReadTimeout"),
+        (b"HTTP/1.1 404 X\r\nContent-Length: 4\r\n\r\nnone", 69, "and not in JSON"),
+        (b"HTTP/1.1 429 X\r\nContent-Length: 2\r\n\r\n{}", 1, ""),
+    ],
+)
+def test_an_upload_of_which_nobody_knows_what_came_is_to_be_sent_again(
+    said: bytes | None, code: int, says: str, monkeypatch: pytest.MonkeyPatch, keys: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    file, name = tmp_path / "letter.pdf", str(UUID(int=7))
+    file.write_bytes(b"a letter")
+    own = ["--system", "membership", "--key", str(keys / "outside" / "membership.json"), "--id", name]
+    with answering(said) as address:
+        where = ["--url", f"http://{address}", "--service", "things", "--within", "0.5"]
+        assert run(monkeypatch, "upload", str(file), *own, *where) == code
+    told = capsys.readouterr()
+    assert says in told.err
+    if code == 3:
+        assert json.loads(told.out) == {"outcome": "unknown", "upload_id": name}
+        assert f"send it again with --id {name}" in told.err
+
+
+def test_the_wait_for_a_kafka_that_says_nothing_has_an_end(
+    monkeypatch: pytest.MonkeyPatch, keys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = str(UUID(int=7))
+    with answering(None) as address:
+        assert run(monkeypatch, *sending(keys, "--kafka", address, "--within", "0.5", "--id", name)) == 3
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {"outcome": "unknown", "request_id": name}
+    assert "no answer in 0.5 s" in told.err
+
+
+HEADERS = {"ce_id": b"1", "ce_type": b"auth.RequestAccepted.v1"}
+ANSWER: dict[str, object] = {"request_id": "7", "system": "membership"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "value", "mine"),
+    [
+        (HEADERS, json.dumps(ANSWER).encode(), True),
+        (HEADERS, json.dumps(ANSWER | {"system": "desk"}).encode(), False),
+        (HEADERS, json.dumps(ANSWER | {"request_id": "8"}).encode(), False),
+        (HEADERS, b"{", False),
+        (HEADERS, b"{}", False),
+        (HEADERS, b"[]", False),
+        (HEADERS, None, False),
+        ({**HEADERS, "ce_type": b"auth.Other.v1"}, json.dumps(ANSWER).encode(), False),
+        ({**HEADERS, "ce_type": b"\xff"}, json.dumps(ANSWER).encode(), False),
+        ({**HEADERS, "ce_type": b"auth"}, json.dumps(ANSWER).encode(), False),
+        ({**HEADERS, "ce_type": None}, json.dumps(ANSWER).encode(), False),
+        ({**HEADERS, "ce_type": b"auth.RequestNotProven.v1"}, json.dumps(ANSWER).encode(), False),
+        ({}, b"{}", False),
+    ],
+)
+def test_what_is_no_answer_to_this_request_is_passed_over(
+    headers: dict[str, bytes | None], value: bytes | None, mine: bool
+) -> None:
+    signed = Signed("auth.requests.v1", "k", {"ce_id": "7", "ce_source": "/systems/membership"}, b"{}")
+    record = SimpleNamespace(partition=0, offset=1, headers=list(headers.items()), value=value)
+    said = answer_of(record, signed, Place(0, 5))
+    assert (said is not None and said["outcome"] == "accepted") == mine
 
 
 @asynccontextmanager
