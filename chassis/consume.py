@@ -22,7 +22,7 @@ from opentelemetry.trace import SpanKind
 from chassis import dead_letters, inbox, telemetry, tracing
 from chassis.arrival import Arrival
 from chassis.batches import Batches
-from chassis.continuity import Continuity, Partition, ends_of
+from chassis.continuity import Continuity, Partition, extents_of
 from chassis.failpoints import reach
 from chassis.handlers import Handlers, Lane
 from chassis.inbox import Position
@@ -294,11 +294,11 @@ class Consumer:
         with self._holding():
             known = await self._positions()
         read = [partition for partition in partitions if self._own(partition) in known]
-        ends = await ends_of(client, read, session_seconds=self._session_ms / 1000)
+        extents = await extents_of(client, read, session_seconds=self._session_ms / 1000)
         for partition in partitions:
             own = self._own(partition)
             # Also where nothing is known: what was fetched before this, and passed over, must come again.
-            position = self._continuity.checked(own, known.get(own, Position(0)), ends.get(partition))
+            position = self._continuity.checked(own, known.get(own, Position(0)), extents.get(partition))
             client.seek(partition, self._continuity.expect(own, position))
             self._reached[own] = position.next_offset
             self._untried.add(own)

@@ -22,6 +22,8 @@ ENDS_SECONDS = 3.0
 """The most that the ends of partitions are waited for. No heartbeat goes out meanwhile, so it is also at most a third of the
 session: who waited longer would lose the partitions, and with one frozen broker lose them again and again."""
 Partition = tuple[str, int]
+Extent = tuple[int, int]
+"""The first offset that a partition still has, and the one behind its last."""
 
 
 class Continuity:
@@ -32,12 +34,21 @@ class Continuity:
         self._expected: dict[Partition, Position] = {}
         self._anew: set[Partition] = set()
 
-    def checked(self, partition: Partition, position: Position, end: int | None) -> Position:
-        """Give the position, or the beginning where it lies behind the partition's end; None is an end that is not known."""
-        if end is None or end >= position.next_offset:
+    def checked(self, partition: Partition, position: Position, extent: Extent | None) -> Position:
+        """Give the position, or the beginning where it lies behind the partition's end; None is an extent that is not known.
+
+        Tells of messages that retention took before they were read: the client passes over them without a word.
+        """
+        if extent is None:
             return position
-        self._begin_anew(partition, position)
-        return Position(0)
+        begin, end = extent
+        if end < position.next_offset:
+            self._begin_anew(partition, position)
+            return Position(0)
+        if begin > position.next_offset:
+            gone = begin - position.next_offset
+            log.error("messages_were_gone", topic=partition[0], partition=partition[1], count=gone)
+        return position
 
     def expect(self, partition: Partition, position: Position) -> int:
         """Give the offset to read from, which is one before the position where the last message is known."""
@@ -91,16 +102,16 @@ class Continuity:
         )  # An older one came because Kafka's end is before the position: the client has gone back itself.
 
 
-async def ends_of(
+async def extents_of(
     client: Any, partitions: Sequence[TopicPartition], *, session_seconds: float
-) -> dict[TopicPartition, int]:
-    """Ask where partitions end; what is not told in a moment shows itself when the next message comes."""
+) -> dict[TopicPartition, Extent]:
+    """Ask where partitions begin and end; what is not told in a moment shows itself when the next message comes."""
     if not partitions:
         return {}
     try:
         async with asyncio.timeout(min(ENDS_SECONDS, session_seconds / 3)):
-            ends: dict[TopicPartition, int] = await client.end_offsets(partitions)
-            return ends
+            begins, ends = await asyncio.gather(client.beginning_offsets(partitions), client.end_offsets(partitions))
+            return {partition: (begins[partition], ends[partition]) for partition in partitions}
     except (KafkaError, TimeoutError):
         return {}
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from chassis import consume
 from chassis.arrival import Arrival
@@ -191,7 +191,8 @@ def test_a_last_message_that_retention_took_proves_nothing() -> None:
 
 @pytest.mark.parametrize(("end", "position"), [(None, 8), (8, 8), (9, 8), (7, 0), (0, 0)])
 def test_a_position_behind_the_end_is_none(end: int | None, position: int) -> None:
-    checked = Continuity(lambda _: None).checked(("topic", 0), Position(8, "x"), end)
+    extent = None if end is None else (0, end)
+    checked = Continuity(lambda _: None).checked(("topic", 0), Position(8, "x"), extent)
     assert checked.next_offset == position
 
 
@@ -207,6 +208,9 @@ class FrozenLeader:
 
     def __init__(self) -> None:
         self.sought: dict[TopicPartition, int] = {}
+
+    async def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 0)
 
     async def end_offsets(self, _partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """Answer never."""
@@ -231,3 +235,24 @@ async def test_a_leader_that_does_not_answer_costs_a_third_of_the_session_and_th
     assert time.monotonic() - started < ENDS_SECONDS / 2
     assert client.sought == {known: 8, unread: 0}
     assert consumer.assigned.is_set()
+
+
+@pytest.mark.goal("rel-R1")
+async def test_messages_that_retention_took_before_they_were_read_are_told_of_and_the_rest_is_read(
+    database: Database, bus: Bus, owner: Owner
+) -> None:
+    thing = uuid4()
+    await read_some(database, bus, owner, thing, 2)
+    for n in range(2, 6):
+        await send(bus, ThingHappened(thing_id=thing, n=n))
+    admin = AIOKafkaAdminClient(bootstrap_servers=bus.bootstrap)
+    await admin.start()
+    place = await owner.fetchval("select partition from things.consumer_positions")
+    await admin.delete_records({TopicPartition(bus.prefix + TOPIC, place): RecordsToDelete(5)})
+    await admin.close()
+    with logged() as lines:
+        async with consuming(database, bus, handlers()):
+            await expect_effects(owner, thing, 0, 1, 5)
+    told = [line for line in lines if line["event"] == "messages_were_gone"]
+    assert [(line["topic"], line["partition"], line["count"]) for line in told] == [(TOPIC, place, 3)]
+    assert told[0]["log_level"] == "error"
