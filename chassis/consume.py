@@ -205,6 +205,7 @@ class Consumer:
         """Tell a failure at the start, which is mostly that Kafka is away, in fewer words than that of a client at work."""
         if self._ended is not None and self._ended.done():
             log.warning("consumer_failed", group=self.consumer_group, exc_info=error)
+            telemetry.CONSUMER_FAILURES.labels(lane=self.lane).inc()
         else:
             log.warning("consumer_not_started", group=self.consumer_group, error=type(error).__name__)
 

@@ -29,6 +29,9 @@ CONSUMED = Counter("samband_consumed", "Messages that arrived, by what became of
 CONSUME_BATCH = Histogram(
     "samband_consume_seconds", "Seconds from a batch's arrival to its commit.", ["lane"], buckets=_SHORT
 )
+CONSUMER_FAILURES = Counter(
+    "samband_consumer_failures", "Kafka clients of a lane that failed and were replaced.", ["lane"]
+)
 REQUESTS = Counter("samband_requests", "Requests of systems, by what became of them.", ["system", "outcome"])
 SET_ASIDE = Counter("samband_set_aside", "Messages set aside.", ["lane", "reason"])
 PARKED = Counter("samband_parked", "Messages parked for a person.", ["lane"])

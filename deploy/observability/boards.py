@@ -222,6 +222,11 @@ DELIVERY = Board(
                     (("{{group}}", highest("samband_unread_looks", "group")),),
                 ),
                 Panel(
+                    "Kafka clients that failed",
+                    "Each is replaced by a new one; again and again is a fault.",
+                    (("{{lane}}", f"sum by (lane) (increase(samband_consumer_failures_total{{{OURS}}}[{RATE}]))"),),
+                ),
+                Panel(
                     "Processes that leave because they are stuck",
                     "Seen only where it is scraped while it stops: look at restarts too.",
                     (("{{group}}", f"sum by (group) (increase(samband_stuck_exits_total{{{OURS}}}[{RATE}]))"),),

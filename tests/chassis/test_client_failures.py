@@ -8,6 +8,7 @@ import pytest
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import CorruptRecordException, KafkaError
+from prometheus_client import REGISTRY
 
 from chassis.consume import Consumer
 from chassis.postgres import Database
@@ -19,6 +20,10 @@ from tests.support.things import ThingHappened
 from tests.support.waiting import InVain, until
 
 pytestmark = [pytest.mark.goal("rel-R7"), pytest.mark.usefixtures("effects")]
+
+
+def failures_counted() -> float:
+    return REGISTRY.get_sample_value("samband_consumer_failures_total", {"lane": "urgent"}) or 0
 
 
 async def test_a_coordinator_s_strange_answer_does_not_end_the_reading(
@@ -35,12 +40,13 @@ async def test_a_coordinator_s_strange_answer_does_not_end_the_reading(
         return await ask(self, partitions)
 
     monkeypatch.setattr(GroupCoordinator, "_do_fetch_commit_offsets", strange_once)
-    thing = uuid4()
+    thing, before = uuid4(), failures_counted()
     with logged() as lines:
         async with consuming(database, bus, handlers()):
             await send(bus, ThingHappened(thing_id=thing, n=1))
             assert await _comes_through(owner, thing)
     (line,) = [line for line in lines if line["event"] == "consumer_failed"]
+    assert failures_counted() == before + 1
     assert isinstance(line["exc_info"], KafkaError)
 
 

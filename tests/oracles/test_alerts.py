@@ -47,6 +47,7 @@ HEALTHY: Series = {
     f'samband_loop_lag_seconds_bucket{{{API},le="0.01"}}': OFTEN,
     f'samband_loop_lag_seconds_bucket{{{API},le="+Inf"}}': OFTEN,
     f'samband_loop_failures_total{{{AUTH},loop="codes"}}': "0 0 1x118",
+    f'samband_consumer_failures_total{{{MAILER},lane="urgent"}}': "0 0 1x118",
     f'samband_spans_total{{{API},outcome="sent"}}': OFTEN,
     f'samband_spans_total{{{API},outcome="lost"}}': NEVER,
 }
@@ -88,6 +89,7 @@ TROUBLE: Mapping[str, Series] = {
         f'samband_loop_lag_seconds_bucket{{{API},le="+Inf"}}': "0+70x120",
     },
     "SambandLoopFails": {f'samband_loop_failures_total{{{AUTH},loop="codes"}}': "0+1x120"},
+    "SambandConsumerFails": {f'samband_consumer_failures_total{{{MAILER},lane="urgent"}}': "0+1x120"},
     "SambandSpansLost": {f'samband_spans_total{{{API},outcome="lost"}}': OFTEN},
 }
 
