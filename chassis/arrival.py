@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -37,7 +38,7 @@ class Broken(Exception):
     """The record is not an event that this service can read; the text names the part, never its content."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # Without slots: the digest of a large record is taken once.
 class Arrival:
     """A record, its topic without the prefix of the installation. `envelope` is None exactly when `fault` says why."""
 
@@ -89,10 +90,16 @@ class Arrival:
 
     @property
     def key_digest(self) -> bytes | None:
-        """Give the key as it is stored: messages of one key wait for each other, one without a key for nobody."""
-        return None if self.key is None else hashlib.sha256(self.key).digest()
+        """Give the key as it is stored: messages of one key wait for each other, one without a key for nobody.
 
-    @property
+        Keys of requests are each system's own: none holds up what another asks for.
+        """
+        if self.key is None:
+            return None
+        source = dict(self.headers).get("ce_source", b"") + b"\0" if self.is_request else b""
+        return hashlib.sha256(source + self.key).digest()
+
+    @cached_property
     def digest(self) -> str:
         """Give a name to the record: SHA-256 of all that it holds, and of where it lies."""
         return f"sha256:{hashlib.sha256(self.pack().encode()).hexdigest()}"

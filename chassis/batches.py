@@ -63,12 +63,17 @@ class Batches:
             failure: Exception | None
             if hung is not None and arrival is hung.arrival:
                 failure = await self._keep(arrival, hung)
-            elif arrival.envelope is not None and arrival.envelope.type in slow:
+            elif self._is_slow(slow, arrival):
                 failure = await self._keep(arrival, Untried("for the retries, because the handler of its type hangs"))
             else:
                 failure = await self._handle_alone(arrival, count=(arrival.topic, arrival.partition) in untried)
             if isinstance(failure, Hung) and arrival.envelope is not None:
                 slow.add(arrival.envelope.type)
+
+    def _is_slow(self, slow: set[str], arrival: Arrival) -> bool:
+        if arrival.envelope is None or arrival.envelope.type not in slow:
+            return False
+        return self._handlers.may_wait(arrival, self._database.identity)
 
     async def _handle_alone(self, arrival: Arrival, *, count: bool) -> Exception | None:
         """Handle one message in a transaction of its own; gives why it was set aside, when that failed."""
@@ -134,11 +139,16 @@ class Batches:
             return
         if not known:
             self._count("unknown_type")
-        elif (arrival.topic, arrival.key_digest) in claim.blocked and not self._handlers.overtakes(arrival):
+        elif self._is_blocked(claim, arrival):
             await self._set_aside(conn, arrival, Waits("for an earlier message of its key"))
         else:
             await self._handlers.call(conn, arrival)
             self._count("handled")
+
+    def _is_blocked(self, claim: Claim, arrival: Arrival) -> bool:
+        if (arrival.topic, arrival.key_digest) not in claim.blocked or self._handlers.overtakes(arrival):
+            return False
+        return self._handlers.may_wait(arrival, self._database.identity)
 
     async def _claim(self, conn: Connection, arrivals: Sequence[Arrival]) -> Claim:
         last = {(arrival.topic, arrival.partition): arrival for arrival in arrivals}

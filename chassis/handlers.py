@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
@@ -16,8 +16,14 @@ from contracts.message import TYPE, Envelope, Message
 
 M = TypeVar("M", bound=Message)
 Handler = Callable[[Connection, M, Envelope], Awaitable[None]]
-Taker = Callable[[Connection, Arrival], Awaitable[None]]
-"""Takes every record of a topic of requests, whatever it is, and owes the answer."""
+
+
+class Taker(Protocol):
+    """Takes every record of a topic of requests, whatever it is, and owes the answer."""
+
+    async def receive(self, conn: Connection, arrival: Arrival) -> None: ...
+    def proves(self, arrival: Arrival, identity: Identity) -> bool: ...
+
 
 SECONDS = 6.0
 """Longer than a statement may take: what hangs this long hangs by itself, not in Postgres."""
@@ -115,6 +121,11 @@ class Handlers:
             return False
         return self._by_type[arrival.envelope.type][1].overtakes
 
+    def may_wait(self, arrival: Arrival, identity: Identity) -> bool:
+        """Tell whether this message may be set aside for another's sake: not what nobody has signed, it would fill the table."""
+        taker = self._takers.get(arrival.topic)
+        return taker is None or taker.proves(arrival, identity)
+
     async def call(self, conn: Connection, arrival: Arrival) -> None:
         """Validate, open what is sealed to this service, and act, in the caller's transaction and the message's trace.
 
@@ -142,7 +153,7 @@ class Handlers:
 
     async def _act(self, conn: Connection, arrival: Arrival) -> None:
         if (taker := self._takers.get(arrival.topic)) is not None:
-            await taker(conn, arrival)
+            await taker.receive(conn, arrival)
             return
         envelope, identity = arrival.envelope, conn.context.identity
         found = self._find(envelope, arrival.topic) if envelope else None

@@ -22,7 +22,7 @@ from chassis import outbox, problems, signing, telemetry
 from chassis.arrival import Arrival, Broken
 from chassis.errors import Kind, Refusal
 from chassis.handlers import Handlers, Lane, open_sealed, read
-from chassis.postgres import Connection
+from chassis.postgres import Connection, Identity
 from chassis.sealing import CannotOpen, Keyring
 from chassis.signing import Key, Moment, NotProven, Statement
 from chassis.systems import System
@@ -131,7 +131,7 @@ class Requests:
             raise ValueError(f"{message.type} must be on a topic of requests and have the field {ORGANISATION}")
 
         def register(handler: Handler[M]) -> Handler[M]:
-            self._handlers.take(message, self.receive, handler, lane=self._lane)
+            self._handlers.take(message, self, handler, lane=self._lane)
             self._by_type[message.type] = (message, handler)
             return handler
 
@@ -164,6 +164,16 @@ class Requests:
         outcome = await self._judge(conn, arrival, envelope, claim, system)
         telemetry.REQUESTS.labels(system=system.name, outcome=outcome).inc()
         log.info("request_answered", system=system.name, request_id=str(request_id), outcome=outcome, **where)
+
+    def proves(self, arrival: Arrival, identity: Identity) -> bool:
+        """Tell whether a record is signed by its system."""
+        said = arrival.envelope.source if arrival.envelope else ""
+        try:
+            envelope, _ = prove(arrival, identity.systems.of_source(said), identity.service)
+            self._compare(arrival, envelope)
+        except NotProven:
+            return False
+        return True
 
     def _compare(self, arrival: Arrival, envelope: Envelope) -> None:
         """See that key and subject, which nobody signs, are those of the value, which is signed; raises `NotProven`.

@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 
 from chassis import dead_letters, requests, signing
 from chassis.arrival import Arrival
+from chassis.batches import Batches
+from chassis.continuity import Continuity
 from chassis.dead_letters import Retries
-from chassis.handlers import Handlers
+from chassis.handlers import Handlers, Hung, Lane
 from chassis.postgres import Database
 from chassis.requests import LARGEST, TOLD_A_MINUTE, Requests, Signed
 from chassis.sealing import Keyring
 from chassis.signing import Statement
+from contracts.privacy import Sealed
 from contracts.requests import Declined, Unproven
 from contracts.topics import ACCOUNTS
 from tests.conftest import Clone, OpenDatabase
@@ -502,6 +505,45 @@ async def test_a_request_that_was_set_aside_is_judged_by_the_day_when_it_came(
     (answer,) = await answers(known)
     assert getattr(answer, "reason", None) == (None if in_time else Declined.STALE)
     assert await effects(known) == ([8] if in_time else [])
+
+
+async def set_aside(known: Known, came: Arrival) -> None:
+    async with known.transaction() as conn:
+        await dead_letters.set_aside(conn, "normal", came, RuntimeError("a bug"))
+
+
+async def test_a_forgery_of_a_key_that_waits_is_told_of_and_never_kept(
+    known: Known, asker: Asker, owner: Owner
+) -> None:
+    signed = asker.change(1)
+    await set_aside(known, arrival(signed))
+    await take(known, arrival(signed, offset=1, ce_signature=b"x"))
+    assert [type(answer) for answer in await answers(known)] == [ThingRequestNotProven]
+    assert await owner.fetchval("select count(*) from things.dead_letters") == 1
+    await take(known, arrival(signed, offset=2))
+    assert await owner.fetchval("select count(*) from things.dead_letters") == 2
+    assert await effects(known) == []
+
+
+async def test_a_forgery_of_a_type_whose_handler_hangs_is_told_of_and_never_kept(
+    known: Known, asker: Asker, owner: Owner
+) -> None:
+    first = arrival(asker.change(1))
+    forgery = arrival(asker.change(2), offset=1, ce_signature=b"x")
+    found = handlers(broken=[Hung("it hangs", first)])
+    batches = Batches(known, found, Lane.NORMAL, reached={}, continuity=Continuity(lambda _: None))
+    await batches.handle([first, forgery], set())
+    assert [type(answer) for answer in await answers(known)] == [ThingRequestNotProven]
+    assert await owner.fetchval('select array_agg("offset") from things.dead_letters') == [0]
+
+
+async def test_no_system_waits_for_what_another_asks_under_the_same_key(database: Database, asker: Asker) -> None:
+    other = Asker("desk", OTHER_KEY, Keyring("desk", asker.sealer._public, None))
+    listening(database, system("member", KEY), system("desk", OTHER_KEY))
+    change = ChangeThing(thing_id=uuid4(), organisation_id=OURS, n=5, note=Sealed("x"))
+    await set_aside(database, arrival(other.sign(change)))
+    await take(database, arrival(asker.sign(change), offset=1))
+    assert [answer.system for answer in await answers(database)] == ["member"]
 
 
 async def test_answers_are_forgotten_after_their_days(known: Known, asker: Asker, owner: Owner) -> None:
