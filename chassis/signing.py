@@ -122,10 +122,14 @@ def read_key(path: Path) -> Key:
 
 def fits(key: object) -> bool:
     """Tell whether a key is one for signing here."""
+    if not isinstance(key, ECKey | OKPKey) or key.curve_name not in ALGORITHMS:
+        return False
+    says, algorithm = key.as_dict(private=False), ALGORITHMS[key.curve_name]
+    does = "sign" if key.is_private else "verify"
     return (
-        isinstance(key, ECKey | OKPKey)
-        and key.curve_name in ALGORITHMS
-        and key.as_dict(private=False).get("use", "sig") == "sig"
+        says.get("use", "sig") == "sig"
+        and says.get("alg", algorithm) == algorithm
+        and does in says.get("key_ops", does)
     )
 
 

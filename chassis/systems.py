@@ -101,7 +101,9 @@ def _read(path: Path) -> System:
     by_kid: dict[str, Key] = {}
     for key in keys:
         if not signing.fits(key) or key.is_private or not KID.fullmatch(key.kid or "") or key.kid in by_kid:
-            raise Misconfigured(f"{path}: every key must be a public Ed25519 or P-256 key with a `kid` of its own")
+            raise Misconfigured(
+                f"{path}: every key must be a public Ed25519 or P-256 key with its own `kid` and no other use, alg or key_ops"
+            )
         by_kid[str(key.kid)] = key  # type: ignore[assignment]  # `fits` has looked.
     return System(path.stem, by_kid, found.requests, found.organisations)
 

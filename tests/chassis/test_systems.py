@@ -43,9 +43,9 @@ def test_a_system_is_found_by_the_source_of_its_requests(tmp_path: Path) -> None
         ("member", json.dumps({"keys": [PUBLIC], "organisations": []}), "requests: Field required"),
         ("member", file(keys=[{"kty": "what"}]), "holds a key that is no JWK"),
         ("member", file(keys=[dict(KEY.as_dict(private=True))]), "must be a public Ed25519 or P-256 key"),
-        ("member", file(keys=[{**PUBLIC, "kid": ""}]), "with a `kid` of its own"),
-        ("member", file(keys=[{**PUBLIC, "kid": "a b"}]), "with a `kid` of its own"),
-        ("member", file(keys=[PUBLIC, PUBLIC]), "with a `kid` of its own"),
+        ("member", file(keys=[{**PUBLIC, "kid": ""}]), "with its own `kid`"),
+        ("member", file(keys=[{**PUBLIC, "kid": "a b"}]), "with its own `kid`"),
+        ("member", file(keys=[PUBLIC, PUBLIC]), "with its own `kid`"),
         (
             "member",
             file(keys=[{"kty": "oct", "k": "c2VjcmV0c2VjcmV0c2VjcmV0", "kid": "x"}]),
@@ -74,4 +74,13 @@ def test_a_key_for_sealing_is_none_for_signing_though_it_is_on_the_same_curve(tm
     name, text = describe("member", [key], [], [])
     (tmp_path / name).write_text(text)
     with pytest.raises(Misconfigured):
+        Systems.load(tmp_path)
+
+
+@pytest.mark.parametrize("says", [{"alg": "EdDSA"}, {"alg": "ES256"}, {"use": None, "key_ops": ["sign"]}])
+def test_a_key_that_could_never_verify_is_refused_at_the_start(says: dict[str, object], tmp_path: Path) -> None:
+    public = {**signing.new_key("k").as_dict(private=False), **says}
+    key = {name: value for name, value in public.items() if value is not None}
+    (tmp_path / "member.json").write_text(json.dumps({"keys": [key], "requests": [], "organisations": []}))
+    with pytest.raises(Misconfigured, match="no other use, alg or key_ops"):
         Systems.load(tmp_path)
