@@ -118,7 +118,9 @@ class Requests:
         self._lane = lane
         self._accepted, self._refused, self._not_proven = accepted, refused, not_proven
         self._by_type: dict[str, tuple[type[Message], Handler[Any]]] = {}
-        self._told: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=TOLD_A_MINUTE))
+        self._told: defaultdict[str, deque[tuple[float, tuple[str, int, int]]]] = defaultdict(
+            lambda: deque(maxlen=TOLD_A_MINUTE)
+        )
 
     def on(self, message: type[M]) -> Callable[[Handler[M]], Handler[M]]:
         """Register the one handler of a request: it gives what the answer names, or raises a `Refusal`.
@@ -154,7 +156,7 @@ class Requests:
             known = system.name if system else None
             telemetry.REQUESTS.labels(system=known or "unknown", outcome=str(error.reason)).inc()
             log.warning("request_not_proven", system=known, reason=str(error.reason), **where)
-            if system is not None and self._may_tell(system):
+            if system is not None and self._may_tell(system, arrival):
                 await self._tell_not_proven(conn, arrival, system, error.reason)
             return
         assert system is not None  # noqa: S101 -- it has proven itself.
@@ -255,11 +257,15 @@ class Requests:
         shape = self._accepted if answer.type == self._accepted.type else self._refused
         await outbox.add(conn, shape.model_validate_json(answer.value), message_id=answer.id)
 
-    def _may_tell(self, system: System) -> bool:
+    def _may_tell(self, system: System, arrival: Arrival) -> bool:
+        """Tell whether there is room for it; a record that comes again, because its batch was rolled back, has its own."""
         told, now = self._told[system.name], monotonic()
-        if len(told) == TOLD_A_MINUTE and now - told[0] < 60:  # noqa: PLR2004 -- a minute.
+        place = (arrival.topic, arrival.partition, arrival.offset)
+        if any(place == other for _, other in told):
+            return True
+        if len(told) == TOLD_A_MINUTE and now - told[0][0] < 60:  # noqa: PLR2004 -- a minute.
             return False
-        told.append(now)
+        told.append((now, place))
         return True
 
     async def _tell_not_proven(self, conn: Connection, arrival: Arrival, system: System, reason: Unproven) -> None:

@@ -274,6 +274,15 @@ async def test_a_flood_of_forgeries_is_told_of_some_times_and_hides_no_authentic
     assert last.given == "no. 9"
 
 
+async def test_a_batch_that_is_rolled_back_takes_no_room_of_what_is_told(known: Known, asker: Asker) -> None:
+    flood = [arrival(asker.change(), offset=n, ce_signature=b"x") for n in range(TOLD_A_MINUTE)]
+    found = handlers(broken=[RuntimeError("a bug")])
+    with pytest.raises(RuntimeError):
+        await take(known, *flood, arrival(asker.change(), offset=len(flood)), found=found)
+    await take(known, *flood, found=found)
+    assert [answer.offset for answer in await answers(known)] == list(range(TOLD_A_MINUTE))
+
+
 @pytest.mark.goal("sec-P9")
 async def test_what_is_logged_of_a_request_says_where_it_lies_and_nothing_that_its_sender_wrote(
     known: Known, asker: Asker
