@@ -32,7 +32,11 @@ CONSUME_BATCH = Histogram(
 CONSUMER_FAILURES = Counter(
     "samband_consumer_failures", "Kafka clients of a lane that failed and were replaced.", ["lane"]
 )
-REQUESTS = Counter("samband_requests", "Requests of systems, by what became of them.", ["system", "outcome"])
+REQUESTS = Counter(
+    "samband_requests",
+    "Judgements of requests of systems; one whose batch is rolled back is judged again.",
+    ["system", "outcome"],
+)
 SET_ASIDE = Counter("samband_set_aside", "Messages set aside.", ["lane", "reason"])
 PARKED = Counter("samband_parked", "Messages parked for a person.", ["lane"])
 DEAD_LETTERS = Gauge("samband_dead_letters", "Messages set aside now.", ["service", "state"])
