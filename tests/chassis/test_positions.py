@@ -2,7 +2,7 @@
 
 import asyncio
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -21,27 +21,41 @@ from tests.support.things import ThingHappened
 pytestmark = pytest.mark.usefixtures("effects", "quick_retries")
 
 
+def answer_slowly(monkeypatch: pytest.MonkeyPatch, *, seconds: int) -> None:
+    """Let the database take so long to say where a lane goes on."""
+    positions = inbox.positions
+
+    async def slow(conn: Connection, lane: str) -> dict[tuple[str, int], inbox.Position]:
+        await conn.execute("select pg_sleep($1)", seconds)
+        return await positions(conn, lane)
+
+    monkeypatch.setattr(inbox, "positions", slow)
+
+
 @pytest.mark.goal("rel-R11")
 @pytest.mark.goal("rel-R3")
 async def test_what_kafka_brings_before_the_positions_are_known_does_not_go_before_what_was_forgotten(
     database: Database, bus: Bus, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A restored database remembers nothing of the first five; Kafka's group goes on behind them."""
-    positions = inbox.positions
-
-    async def slow(conn: Connection, lane: str) -> dict[tuple[str, int], inbox.Position]:
-        await conn.execute("select pg_sleep(1)")
-        return await positions(conn, lane)
-
     thing = uuid4()
     for n in range(5):
         await send(bus, ThingHappened(thing_id=thing, n=n))
     await _commit_ends(bus, f"{bus.prefix}things.urgent")
     for n in range(5, 10):
         await send(bus, ThingHappened(thing_id=thing, n=n))
-    monkeypatch.setattr(inbox, "positions", slow)
+    answer_slowly(monkeypatch, seconds=1)
     async with consuming(database, bus, handlers()):
         assert await effects_until(owner, thing, 9) == list(range(10))
+
+
+async def _take_two(bus: Bus, owner: Owner, thing: UUID) -> None:
+    """Have two messages handled, and keep the positions of the moment between them."""
+    await send(bus, ThingHappened(thing_id=thing, n=1))
+    await expect_effects(owner, thing, 1)
+    await owner.execute("create table things.saved as select * from things.consumer_positions")
+    await send(bus, ThingHappened(thing_id=thing, n=2))
+    await expect_effects(owner, thing, 1, 2)
 
 
 async def _go_back(owner: Owner) -> None:
@@ -59,11 +73,7 @@ async def test_a_consumer_that_runs_through_a_restore_takes_again_what_was_forgo
 ) -> None:
     thing = uuid4()
     async with consuming(database, bus, handlers()):
-        await send(bus, ThingHappened(thing_id=thing, n=1))
-        await expect_effects(owner, thing, 1)
-        await owner.execute("create table things.saved as select * from things.consumer_positions")
-        await send(bus, ThingHappened(thing_id=thing, n=2))
-        await expect_effects(owner, thing, 1, 2)
+        await _take_two(bus, owner, thing)
         await _go_back(owner)
         await send(bus, ThingHappened(thing_id=thing, n=3))
         assert await effects_until(owner, thing, 3) == [1, 2, 3]
@@ -76,11 +86,7 @@ async def test_what_was_forgotten_is_taken_again_also_when_nothing_new_comes(
 ) -> None:
     thing = uuid4()
     async with consuming(database, bus, handlers()) as consumer:
-        await send(bus, ThingHappened(thing_id=thing, n=1))
-        await expect_effects(owner, thing, 1)
-        await owner.execute("create table things.saved as select * from things.consumer_positions")
-        await send(bus, ThingHappened(thing_id=thing, n=2))
-        await expect_effects(owner, thing, 1, 2)
+        await _take_two(bus, owner, thing)
         await consumer.look_back()
         await _go_back(owner)
         await expect_effects(owner, thing, 1)
@@ -93,19 +99,13 @@ async def test_an_unreadable_record_met_before_the_positions_are_known_hides_not
     database: Database, bus: Bus, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client walks past it record by record; what is passed over then must come again."""
-    positions = inbox.positions
-
-    async def slow(conn: Connection, lane: str) -> dict[tuple[str, int], inbox.Position]:
-        await conn.execute("select pg_sleep(2)")
-        return await positions(conn, lane)
-
     things = [uuid4() for _ in range(6)]
     for n in range(2):
         for thing in things:
             await send(bus, ThingHappened(thing_id=thing, n=n))
         for partition in range(3):
             await stranger.write_undecodable(bus.bootstrap, bus.prefix + TOPIC, partition=partition)
-    monkeypatch.setattr(inbox, "positions", slow)
+    answer_slowly(monkeypatch, seconds=2)
     async with consuming(database, bus, handlers(), retrying=False):
         for thing in things:
             assert await effects_until(owner, thing, 1) == [0, 1]
