@@ -10,36 +10,26 @@ from chassis import cli
 from chassis.loop import Loop
 from chassis.service import Runtime, Service
 from chassis.upkeep import Upkeep
-from services.auth import accounts, api, commands, restore, workers
+from services.auth import commands, restore, workers
+from services.auth.codes import api as codes
+from services.auth.codes.limits import Limits
 from services.auth.consumers import HANDLERS
+from services.auth.front import Front
 from services.auth.keys import Keys, Secrets
-from services.auth.login_codes import Limits
+from services.auth.people import accounts
+from services.auth.sessions import api as sessions
 from services.auth.settings import AuthSettings
-
-
-def limits(settings: AuthSettings) -> Limits:
-    """Take the limits from the settings."""
-    return Limits(
-        code_minutes=settings.code_minutes,
-        codes_per_quarter=settings.codes_per_quarter,
-        tries_per_code=settings.tries_per_code,
-        tries_per_quarter=settings.tries_per_quarter,
-        failures_per_day=settings.failures_per_day,
-        source_limit=settings.source_limit,
-        known_networks=settings.known_networks,
-    )
 
 
 def routers(runtime: Runtime[AuthSettings]) -> Sequence[APIRouter]:
     settings = runtime.settings
-    return [
-        api.router(runtime.database, settings, keys=Keys(settings.code_key), chance=Secrets(), limits=limits(settings))
-    ]
+    front = Front(runtime.database, settings, Keys(settings.code_key), Secrets())
+    return [codes.router(front, Limits.of(settings)), sessions.router(front)]
 
 
 def loops(runtime: Runtime[AuthSettings]) -> Sequence[Loop]:
     settings = runtime.settings
-    return workers.loops(runtime.database, keys=Keys(settings.code_key), chance=Secrets(), limits=limits(settings))
+    return workers.loops(runtime.database, keys=Keys(settings.code_key), chance=Secrets(), limits=Limits.of(settings))
 
 
 UPKEEP = Upkeep(

@@ -6,8 +6,8 @@ from chassis.handlers import Handlers
 from chassis.postgres import Connection
 from chassis.requests import Caller, Requests
 from contracts.auth import RegisterAccount, RequestAccepted, RequestNotProven, RequestRefused
-from services.auth import accounts
-from services.auth.addresses import normalise
+from services.auth.people import accounts
+from services.auth.people.addresses import normalise
 
 HANDLERS = Handlers()
 REQUESTS = Requests(HANDLERS, accepted=RequestAccepted, refused=RequestRefused, not_proven=RequestNotProven)

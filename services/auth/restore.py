@@ -7,14 +7,15 @@ from uuid import UUID
 from chassis.ghosts import Ghost
 from chassis.postgres import Connection
 from contracts.auth import AccountChanged, AccountErased
-from services.auth import accounts, store
-from services.auth.errors import NoSuchAccount
+from services.auth.codes import store as codes
+from services.auth.people import accounts
+from services.auth.people.errors import NoSuchAccount
+from services.auth.sessions import store as sessions
 
 
 async def end_all(conn: Connection) -> Mapping[str, int]:
     """End every open code and session: some were used, ended or tried against in the time that is lost (sec-A1, sec-A10)."""
-    codes, sessions = await store.end_all(conn)
-    return {"codes_ended": codes, "sessions_ended": sessions}
+    return {"codes_ended": await codes.end_all(conn), "sessions_ended": await sessions.end_all(conn)}
 
 
 async def settle(conn: Connection, ghost: Ghost) -> str | None:

@@ -2,9 +2,11 @@
 
 from chassis.loop import Loop
 from chassis.postgres import Database
-from services.auth import login_codes, store
+from services.auth.codes import login_codes
+from services.auth.codes import store as codes
+from services.auth.codes.limits import Limits
 from services.auth.keys import Chance, Keys
-from services.auth.login_codes import Limits
+from services.auth.sessions import store as sessions
 
 POLL_SECONDS = 0.5
 PRUNE_SECONDS = 60.0
@@ -18,10 +20,10 @@ def loops(database: Database, *, keys: Keys, chance: Chance, limits: Limits) -> 
         async with database.transaction() as conn:
             return int(await login_codes.issue_next(conn, limits=limits, keys=keys, chance=chance))
 
-    async def prune() -> int:
+    async def forget() -> int:
         async with database.transaction() as conn:
-            return await store.prune(conn, CHUNK) // CHUNK
+            return max([await prune(conn, CHUNK) for prune in (codes.prune, sessions.prune)]) // CHUNK
 
     issuing = Loop("codes", issue, every=POLL_SECONDS)
     database.bell.hear(login_codes.ASKED_BELL, issuing.wake)
-    return [issuing, Loop("auth_prune", prune, every=PRUNE_SECONDS)]
+    return [issuing, Loop("auth_prune", forget, every=PRUNE_SECONDS)]

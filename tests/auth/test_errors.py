@@ -7,13 +7,14 @@ import pytest
 from chassis.errors import Refusal
 from chassis.problems import text_of
 from chassis.texts import Language, Texts
-from services.auth import errors
 from services.auth.__main__ import SERVICE
+from tests.auth.rooms import modules
 
 REFUSALS = [
     found
-    for _, found in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(found, Refusal) and found.__module__ == errors.__name__
+    for module in modules("errors")
+    for _, found in inspect.getmembers(module, inspect.isclass)
+    if issubclass(found, Refusal) and found.__module__ == module.__name__
 ]
 TEXTS = Texts(SERVICE.folder / "locales")
 

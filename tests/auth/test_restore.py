@@ -17,9 +17,10 @@ from chassis.ghosts import Ghost
 from chassis.postgres import Identity, open_database
 from chassis.service import Runtime
 from contracts.auth import AccountChanged, AccountErased
-from services.auth import accounts, restore
+from services.auth import restore
 from services.auth.__main__ import SERVICE
-from services.auth.errors import NoSuchAccount
+from services.auth.people import accounts
+from services.auth.people.errors import NoSuchAccount
 from services.auth.settings import AuthSettings
 from tests.auth.world import Owner, World
 from tests.conftest import Bus, Clone

@@ -7,8 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from chassis.errors import Misconfigured
-from services.auth.__main__ import limits
-from services.auth.login_codes import Limits
+from services.auth.codes.limits import Limits
 from services.auth.settings import AuthSettings
 from tests.auth.world import CODE_KEY
 
@@ -27,7 +26,7 @@ def read(monkeypatch: pytest.MonkeyPatch, **given: str) -> AuthSettings:
 
 
 def test_the_limits_are_those_that_are_published_unless_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert limits(read(monkeypatch)) == Limits(known_networks={})
+    assert Limits.of(read(monkeypatch)) == Limits(known_networks={})
     assert (Limits().tries_per_code, Limits().tries_per_quarter, Limits().failures_per_day) == (5, 10, 20)
     assert (Limits().codes_per_quarter, Limits().source_limit, Limits().code_minutes) == (3, 300, 10)
 
@@ -44,7 +43,7 @@ def test_every_limit_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
         "KNOWN_NETWORKS": json.dumps(networks),
     }
     known = {ip_network(network): limit for network, limit in networks.items()}
-    assert limits(read(monkeypatch, **given)) == Limits(9, 2, 4, 8, 19, 200, known)
+    assert Limits.of(read(monkeypatch, **given)) == Limits(9, 2, 4, 8, 19, 200, known)
 
 
 @pytest.mark.parametrize(

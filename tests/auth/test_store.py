@@ -5,23 +5,26 @@ from uuid import uuid4
 
 import pytest
 
-from services.auth import store
+from services.auth.codes import store as codes
+from services.auth.sessions import store as sessions
+from tests.auth.rooms import modules
 from tests.auth.world import Owner, World, age
 
 VERBS = ("select", "insert", "update", "delete", "with")
 
 
 def statements() -> Iterator[tuple[str, str]]:
-    """Give the module's SQL by name."""
-    for name, value in vars(store).items():
-        if isinstance(value, str) and value.lstrip().startswith(VERBS):
-            yield name, value
+    """Give all SQL by name."""
+    for module in modules("store"):
+        for name, value in vars(module).items():
+            if isinstance(value, str) and value.lstrip().startswith(VERBS):
+                yield f"{module.__name__}.{name}", value
 
 
 async def test_every_statement_fits_the_schema(world: World) -> None:
     found = dict(statements())
     assert len(found) > 15
-    assert all(name.isupper() for name in found)
+    assert all(name.rpartition(".")[2].isupper() for name in found)
     async with world.database.transaction() as conn:
         for sql in found.values():
             await conn.prepare(sql)
@@ -30,13 +33,13 @@ async def test_every_statement_fits_the_schema(world: World) -> None:
 @pytest.mark.parametrize(
     ("statement", "values", "index"),
     [
-        (store.CLAIM_ASK, (), "challenges_unsettled"),
-        (store.SELECT_LIVE_CHALLENGES, (b"b",), "challenges_of_browser"),
-        (store.COUNT_TRIES, (b"b", b"a"), "challenges_of_browser"),
-        (store.COUNT_ISSUED, (uuid4(), b"b"), "challenges_of_account"),
-        (store.COUNT_ATTEMPTS, (b"s",), "code_attempts_of_subject"),
-        (store.USE_CODE, ([uuid4()], [b"d"]), "challenges_pk"),
-        (store.TOUCH_SESSION, (b"t",), "sessions_token_once"),
+        (codes.CLAIM_ASK, (), "challenges_unsettled"),
+        (codes.SELECT_LIVE_CHALLENGES, (b"b",), "challenges_of_browser"),
+        (codes.COUNT_TRIES, (b"b", b"a"), "challenges_of_browser"),
+        (codes.COUNT_ISSUED, (uuid4(), b"b"), "challenges_of_account"),
+        (codes.COUNT_ATTEMPTS, (b"s",), "code_attempts_of_subject"),
+        (codes.USE_CODE, ([uuid4()], [b"d"]), "using challenges_"),
+        (sessions.TOUCH_SESSION, (b"t",), "sessions_token_once"),
     ],
 )
 async def test_a_hot_statement_finds_its_rows_by_an_index(
@@ -58,7 +61,7 @@ async def test_what_is_a_day_past_its_use_is_deleted_a_chunk_at_a_time(world: Wo
     counts = []
     for _ in range(3):
         async with world.database.transaction() as conn:
-            counts.append(await store.prune(conn, 2))
+            counts.append(max(await codes.prune(conn, 2), await sessions.prune(conn, 2)))
     assert counts == [2, 1, 0]
     assert [str(row["id"]) for row in await owner.fetch("select id from auth.challenges")] == [fresh["challenge_id"]]
     assert await owner.fetchval("select count(*) from auth.code_attempts") == 0
@@ -71,5 +74,5 @@ async def test_nothing_is_deleted_within_a_day(world: World, owner: Owner) -> No
     for what in ("challenges", "code_attempts"):
         await age(owner, what, hours=23, minutes=59)
     async with world.database.transaction() as conn:
-        assert await store.prune(conn, 100) == 0
+        assert await codes.prune(conn, 100) == await sessions.prune(conn, 100) == 0
     assert (await browser.session()).status_code == 200

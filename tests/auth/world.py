@@ -21,13 +21,17 @@ from chassis.postgres import Database
 from chassis.sealing import Keyring, Place
 from chassis.service import Runtime
 from chassis.texts import Texts
-from services.auth import accounts, api, login_codes
 from services.auth.__main__ import SERVICE
-from services.auth.addresses import normalise
+from services.auth.codes import api as codes
+from services.auth.codes import login_codes
+from services.auth.codes.limits import Limits
+from services.auth.front import Front
 from services.auth.keys import ALPHABET, Keys
-from services.auth.login_codes import Limits
+from services.auth.people import accounts
+from services.auth.people.addresses import normalise
+from services.auth.people.store import Account
+from services.auth.sessions import api as sessions
 from services.auth.settings import AuthSettings
-from services.auth.store import Account
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -132,9 +136,10 @@ class World:
         return replace(self, limits=replace(self.limits, **limits))
 
     def app(self) -> FastAPI:
-        routes = api.router(self.database, self.settings, keys=self.keys, chance=self.chance, limits=self.limits)
+        front = Front(self.database, self.settings, self.keys, self.chance)
+        routes = [codes.router(front, self.limits), sessions.router(front)]
         texts = [Texts(SERVICE.folder / "locales")]
-        return http.create_app(title="auth", version="1", routers=[routes], texts=texts)
+        return http.create_app(title="auth", version="1", routers=routes, texts=texts)
 
     def browser(self, source: str = "192.0.2.1") -> Browser:
         return Browser(self.app(), source)

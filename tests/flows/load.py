@@ -6,8 +6,8 @@ from uuid import UUID
 
 from chassis import outbox
 from chassis.postgres import Connection, Database, is_outage
-from services.auth import accounts, store
-from services.auth.addresses import normalise
+from services.auth.people import accounts, store
+from services.auth.people.addresses import normalise
 from tests.support.waiting import until
 
 CHANGE = """

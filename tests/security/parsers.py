@@ -35,9 +35,9 @@ from chassis.texts import CatalogueError, Language, Texts
 from contracts import catalogue, compatibility, message, privacy
 from contracts.message import Envelope
 from contracts.requests import SIGNATURE, SOURCE
-from services.auth import accounts, addresses
-from services.auth.errors import WrongAddress, WrongLanguage
-from services.auth.login_codes import Limits
+from services.auth.codes.limits import Limits
+from services.auth.people import accounts, addresses
+from services.auth.people.errors import WrongAddress, WrongLanguage
 from services.auth.settings import AuthSettings
 from services.notifications.settings import NotificationsSettings
 
@@ -364,14 +364,16 @@ PARSERS: Mapping[str, Parser] = {
         Envelope.model_validate, st.dictionaries(st.sampled_from(ATTRIBUTES), JSON), (ValidationError,)
     ),
     "contracts.privacy.Sealed.from_token": Parser(privacy.Sealed[str].from_token, st.text()),
-    "services.auth.accounts.language_of": Parser(accounts.language_of, st.text(), (WrongLanguage,), _is_a_language),
-    "services.auth.login_codes.Limits.of_source": Parser(
+    "services.auth.people.accounts.language_of": Parser(
+        accounts.language_of, st.text(), (WrongLanguage,), _is_a_language
+    ),
+    "services.auth.codes.limits.Limits.of_source": Parser(
         Limits(known_networks={ipaddress.ip_network("10.0.0.0/8"): 5_000}).of_source,
         st.text() | st.ip_addresses().map(str),
         NEVER,
         _is_a_limit,
     ),
-    "services.auth.addresses.normalise": Parser(
+    "services.auth.people.addresses.normalise": Parser(
         addresses.normalise, st.emails() | st.text(), (WrongAddress,), _stays_as_it_is
     ),
 }

@@ -9,7 +9,7 @@ MUTANTS = (
     Mutant(
         "old epoch",
         "a restored owner's truth is newer than what it told in the lost time",
-        "services/auth/store.py",
+        "services/auth/people/store.py",
         (Edit("current_epoch(), version from accounts\nwhere id > $1", "1, version from accounts\nwhere id > $1"),),
         Assertions((RESTORE + "test_copies_of_accounts_equal_those_of_their_owner",)),
     ),
@@ -43,13 +43,8 @@ MUTANTS = (
     Mutant(
         "sessions come back",
         "no session and no code from before a restore opens a door",
-        "services/auth/store.py",
-        (
-            Edit(
-                "for sql in (END_ALL_CHALLENGES, END_ALL_SESSIONS)]",
-                "for sql in (END_ALL_CHALLENGES, END_ALL_CHALLENGES)]",
-            ),
-        ),
+        "services/auth/sessions/store.py",
+        (Edit('where ended_at is null and ends_at > now()"', 'where ended_at is null and false"'),),
         Assertions(("tests/auth/test_restore.py::test_open_codes_and_sessions_end_and_what_was_over_is_not_counted",)),
     ),
     Mutant(

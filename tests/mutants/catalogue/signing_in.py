@@ -2,8 +2,8 @@
 
 from tests.mutants.mutant import Assertions, Edit, Mutant
 
-STORE = "services/auth/store.py"
-SINGLE_USE = "tests/auth/test_single_use.py::"
+STORE = "services/auth/codes/store.py"
+SINGLE_USE = "tests/auth/codes/test_single_use.py::"
 
 MUTANTS = (
     Mutant(
@@ -23,7 +23,7 @@ MUTANTS = (
     Mutant(
         "free guesses",
         "a try is counted for good before it is judged",
-        "services/auth/api.py",
+        "services/auth/codes/api.py",
         (
             Edit(
                 """        reach("api.counted")
@@ -45,12 +45,12 @@ MUTANTS = (
                 "select encode($1, 'hex')",
             ),
         ),
-        Assertions(("tests/auth/test_tries_in_turn.py",)),
+        Assertions(("tests/auth/codes/test_tries_in_turn.py",)),
     ),
     Mutant(
         "asks side by side",
         "codes of an account are issued one after the other",
-        STORE,
+        "services/auth/people/store.py",
         (
             Edit(
                 "from accounts where address = $1 for no key update",
@@ -58,7 +58,7 @@ MUTANTS = (
             ),
         ),
         Assertions(
-            ("tests/auth/test_login_codes.py::test_workers_side_by_side_issue_each_code_once_and_none_too_many",)
+            ("tests/auth/codes/test_login_codes.py::test_workers_side_by_side_issue_each_code_once_and_none_too_many",)
         ),
     ),
 )

@@ -3,8 +3,8 @@
 from tests.mutants.mutant import Assertions, Edit, Mutant, Rounds
 
 ENTRIES = "tests/faults/ledger/entries.py"
-CODES = "services/auth/login_codes.py"
-OWING = Assertions(("tests/auth/test_codes_owed.py",))
+CODES = "services/auth/codes/login_codes.py"
+OWING = Assertions(("tests/auth/codes/test_codes_owed.py",))
 CROWDED = Rounds(("replay",), commands=1000, pace=250, books=1)
 
 MUTANTS = (
@@ -85,7 +85,7 @@ MUTANTS = (
         Assertions(
             (
                 "tests/chassis/test_postgres.py::test_a_block_that_raises_leaves_nothing_and_rings_nothing",
-                "tests/auth/test_accounts.py::test_an_account_and_what_is_told_of_it_are_kept_together_or_not_at_all",
+                "tests/auth/people/test_accounts.py::test_an_account_and_what_is_told_of_it_are_kept_together_or_not_at_all",
             )
         ),
     ),

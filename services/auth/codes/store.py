@@ -1,4 +1,4 @@
-"""Every SQL statement of auth."""
+"""SQL of one-time codes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,27 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from chassis.postgres import Connection
-from services.auth.addresses import Address
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    id: UUID
-    address: Address
-    language: str
-    active: bool
-    epoch: int
-    """That of the whole service, raised when it was restored."""
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class ErasedAccount:
-    """All that is left of an account."""
-
-    id: UUID
-    epoch: int
-    version: int
+from services.auth.people.addresses import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,98 +32,6 @@ class Ask:
     asked_at: datetime
     alive: bool
     traceparent: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    id: UUID
-    account_id: UUID
-    address: Address
-    language: str
-    started_at: datetime
-    ends_at: datetime
-
-
-INSERT_ACCOUNT = """
-insert into accounts (address, language) values ($1, $2) on conflict on constraint accounts_address_once do nothing
-returning id, address, language, active, current_epoch(), version"""
-
-
-async def insert_account(conn: Connection, address: Address, language: str) -> Account | None:
-    """Add an account; None when the address is taken."""
-    row = await conn.fetchrow(INSERT_ACCOUNT, address, language)
-    return None if row is None else Account(*row)
-
-
-SELECT_ACCOUNTS = """
-select id, address, language, active, current_epoch(), version from accounts where address > $1 order by address limit $2"""
-
-
-async def find_accounts(conn: Connection, *, after: str = "", limit: int = 100) -> list[Account]:
-    return [Account(*row) for row in await conn.fetch(SELECT_ACCOUNTS, after, limit)]
-
-
-LOCK_ACCOUNT_BY_ADDRESS = """
-select id, address, language, active, current_epoch(), version from accounts where address = $1 for no key update"""
-
-
-async def lock_account_by_address(conn: Connection, address: Address) -> Account | None:
-    """Find an account and keep others from issuing codes for it until the transaction ends."""
-    row = await conn.fetchrow(LOCK_ACCOUNT_BY_ADDRESS, address)
-    return None if row is None else Account(*row)
-
-
-LOCK_ACCOUNTS = """
-select id, address, language, active, current_epoch(), version from accounts
-where id > $1 order by id limit $2 for no key update"""
-
-
-async def lock_accounts(conn: Connection, *, after: UUID, limit: int) -> list[Account]:
-    """Give the accounts behind an id, and keep them from changing until the transaction ends."""
-    return [Account(*row) for row in await conn.fetch(LOCK_ACCOUNTS, after, limit)]
-
-
-DELETE_ACCOUNT = """
-with gone as (delete from accounts where id = $1 returning id, version + 1 as version)
-insert into erased_accounts (id, version) select id, version from gone
-returning id, current_epoch(), version"""
-
-
-async def delete_account(conn: Connection, account_id: UUID) -> ErasedAccount | None:
-    """Erase an account with all that hangs on it; None when there is none."""
-    row = await conn.fetchrow(DELETE_ACCOUNT, account_id)
-    return None if row is None else ErasedAccount(*row)
-
-
-INSERT_ERASED_ACCOUNT = """
-insert into erased_accounts (id, version) select $1::uuid, 1
-where not exists (select from accounts where id = $1) on conflict on constraint erased_accounts_pk do nothing
-returning id, current_epoch(), version"""
-
-
-async def insert_erased_account(conn: Connection, account_id: UUID) -> ErasedAccount | None:
-    """Note as erased what this database never had; None for one that it has, or has noted."""
-    row = await conn.fetchrow(INSERT_ERASED_ACCOUNT, account_id)
-    return None if row is None else ErasedAccount(*row)
-
-
-SELECT_ERASED_ACCOUNTS = """
-select id, current_epoch(), version from erased_accounts where id > $1 order by id limit $2"""
-
-
-async def find_erased_accounts(conn: Connection, *, after: UUID, limit: int) -> list[ErasedAccount]:
-    return [ErasedAccount(*row) for row in await conn.fetch(SELECT_ERASED_ACCOUNTS, after, limit)]
-
-
-END_ALL_CHALLENGES = "update challenges set used_at = now() where used_at is null and expires_at > now()"
-
-END_ALL_SESSIONS = "update sessions set ended_at = now() where ended_at is null and ends_at > now()"
-
-
-async def end_all(conn: Connection) -> tuple[int, int]:
-    """End every code and every session that is open; gives how many of each."""
-    codes, sessions = [await conn.execute(sql) for sql in (END_ALL_CHALLENGES, END_ALL_SESSIONS)]
-    return int(codes.rpartition(" ")[2]), int(sessions.rpartition(" ")[2])
 
 
 INSERT_CHALLENGE = """
@@ -307,45 +195,19 @@ update challenges set used_at = now() where browser_digest = $1 and address_dige
 
 NOTE_SUCCESS = "update code_attempts set succeeded = true where id = $1"
 
-UPSERT_KNOWN_DEVICE = """
-insert into known_devices (account_id, browser_digest) values ($1, $2)
-on conflict on constraint known_devices_pk do update set seen_at = now()"""
 
-
-async def note_success(
-    conn: Connection, *, account_id: UUID, attempt_id: int, browser_digest: bytes, address_digest: bytes
-) -> None:
-    """Note a try as right, the browser as known, and the other codes of this browser and address as used up."""
+async def note_success(conn: Connection, *, attempt_id: int, browser_digest: bytes, address_digest: bytes) -> None:
+    """Note a try as right, and the other codes of this browser and address as used up."""
     await conn.execute(NOTE_SUCCESS, attempt_id)
-    await conn.execute(UPSERT_KNOWN_DEVICE, account_id, browser_digest)
     await conn.execute(END_CHALLENGES, browser_digest, address_digest)
 
 
-INSERT_SESSION = """
-insert into sessions (token_digest, account_id, ends_at) values ($1, $2, now() + interval '8 hours')"""
-
-TOUCH_SESSION = """
-update sessions s set seen_at = now() from accounts a
-where s.token_digest = $1 and s.ended_at is null and s.ends_at > now() and s.seen_at > now() - interval '30 minutes'
-  and a.id = s.account_id and a.active
-returning s.id, s.account_id, a.address, a.language, s.started_at, s.ends_at"""
-
-END_SESSION = "update sessions set ended_at = now() where token_digest = $1 and ended_at is null"
+END_ALL_CHALLENGES = "update challenges set used_at = now() where used_at is null and expires_at > now()"
 
 
-async def insert_session(conn: Connection, token_digest: bytes, account_id: UUID) -> None:
-    """Start a session of at most 8 hours."""
-    await conn.execute(INSERT_SESSION, token_digest, account_id)
-
-
-async def touch_session(conn: Connection, token_digest: bytes) -> Session | None:
-    """Find a session that was used in the last 30 minutes, and note that it is used."""
-    row = await conn.fetchrow(TOUCH_SESSION, token_digest)
-    return None if row is None else Session(*row)
-
-
-async def end_session(conn: Connection, token_digest: bytes) -> None:
-    await conn.execute(END_SESSION, token_digest)
+async def end_all(conn: Connection) -> int:
+    """End every code that is open; gives how many."""
+    return int((await conn.execute(END_ALL_CHALLENGES)).rpartition(" ")[2])
 
 
 PRUNE_CHALLENGES = """
@@ -354,11 +216,8 @@ delete from challenges where id in (select id from challenges where asked_at < n
 PRUNE_ATTEMPTS = """
 delete from code_attempts where id in (select id from code_attempts where tried_at < now() - interval '1 day' limit $1)"""
 
-PRUNE_SESSIONS = """
-delete from sessions where id in (select id from sessions where ends_at < now() - interval '1 day' limit $1)"""
-
 
 async def prune(conn: Connection, limit: int) -> int:
-    """Delete challenges, attempts and sessions that are a day past their use; gives the most of one kind."""
-    counts = [await conn.execute(sql, limit) for sql in (PRUNE_CHALLENGES, PRUNE_ATTEMPTS, PRUNE_SESSIONS)]
+    """Delete challenges and attempts that are a day past their use; gives the most of one kind."""
+    counts = [await conn.execute(sql, limit) for sql in (PRUNE_CHALLENGES, PRUNE_ATTEMPTS)]
     return max(int(count.rpartition(" ")[2]) for count in counts)

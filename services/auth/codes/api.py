@@ -1,29 +1,21 @@
-"""The HTTP edge of auth."""
+"""The HTTP edge of one-time codes. It answers alike for members and strangers (sec-A9)."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Cookie, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from chassis import http, idempotency
+from chassis import idempotency
 from chassis.failpoints import reach
-from chassis.postgres import Database
-from services.auth import login_codes, sessions, store
-from services.auth.addresses import TypedAddress
-from services.auth.errors import NotLoggedIn
-from services.auth.keys import Chance, Keys
-from services.auth.login_codes import Limits
-from services.auth.settings import AuthSettings
-
-BROWSER, SESSION = "__Host-browser", "__Host-session"
-BROWSER_SECONDS = 180 * 24 * 3600
-SESSION_SECONDS = 8 * 3600
-
-BrowserCookie = Annotated[str | None, Cookie(alias=BROWSER, max_length=100, pattern="^[A-Za-z0-9_-]*$")]
-SessionCookie = Annotated[str | None, Cookie(alias=SESSION, max_length=100)]
+from services.auth.codes import login_codes, store
+from services.auth.codes.limits import Limits
+from services.auth.front import BrowserCookie, Front
+from services.auth.people.addresses import TypedAddress
+from services.auth.sessions import sessions
+from services.auth.sessions.api import SessionView, show_to
 
 
 class AskForCode(BaseModel):
@@ -60,32 +52,12 @@ class RedeemCode(BaseModel):
     ]
 
 
-class SessionView(BaseModel):
-    """Who is logged in."""
-
-    account_id: UUID
-    address: str
-    language: str
-    assurance: str
-    started_at: datetime
-    ends_at: datetime
-
-
 @dataclass(frozen=True, slots=True)
-class Front:
+class _Codes:
     """What the routes are served with."""
 
-    database: Database
-    settings: AuthSettings
-    keys: Keys
-    chance: Chance
+    front: Front
     limits: Limits
-
-    def browser_of(self, response: Response, browser: BrowserCookie = None) -> str:
-        """Name the browser: a cookie of its own, given to whoever has none."""
-        token = browser or self.chance.token()
-        _set_cookie(response, BROWSER, token, BROWSER_SECONDS)
-        return token
 
     def view(self, challenge: store.Challenge) -> LoginCode:
         return LoginCode(
@@ -94,25 +66,27 @@ class Front:
             reference=challenge.reference,
             asked_at=challenge.asked_at,
             expires_at=challenge.expires_at,
-            sender=self.settings.mail_sender,
+            sender=self.front.settings.mail_sender,
         )
 
 
-def router(database: Database, settings: AuthSettings, *, keys: Keys, chance: Chance, limits: Limits) -> APIRouter:
-    """Make the routes. They answer alike for members and strangers (sec-A9)."""
+def router(front: Front, limits: Limits) -> APIRouter:
+    """Make the routes."""
     routes = APIRouter(prefix="/v1", tags=["log-in"])
-    front = Front(database, settings, keys, chance, limits)
-    _add_login_codes(routes, front)
-    _add_sessions(routes, front)
+    codes = _Codes(front, limits)
+    _add_asking(routes, codes)
+    _add_redeeming(routes, codes)
     return routes
 
 
-def _add_login_codes(routes: APIRouter, front: Front) -> None:
+def _add_asking(routes: APIRouter, codes: _Codes) -> None:
+    front = codes.front
+
     @routes.get("/login-codes")
     async def list_login_codes(browser: Annotated[str, Depends(front.browser_of)]) -> LoginCodes:
         async with front.database.transaction() as conn:
             challenges = await store.find_live_challenges(conn, front.keys.digest("browser", browser))
-        return LoginCodes(items=[front.view(challenge) for challenge in challenges])
+        return LoginCodes(items=[codes.view(challenge) for challenge in challenges])
 
     @routes.post("/login-codes", status_code=202)
     async def ask_for_login_code(
@@ -122,7 +96,7 @@ def _add_login_codes(routes: APIRouter, front: Front) -> None:
         known: BrowserCookie = None,
     ) -> LoginCode:
         request_key = await idempotency.key_of(request, known)
-        source = http.client_address(request, front.settings.trusted_proxies)
+        source = front.source_of(request)
 
         async def work() -> LoginCode:
             challenge = await login_codes.ask(
@@ -130,11 +104,11 @@ def _add_login_codes(routes: APIRouter, front: Front) -> None:
                 body.address,
                 browser=browser,
                 source=source,
-                limits=front.limits,
+                limits=codes.limits,
                 keys=front.keys,
                 chance=front.chance,
             )
-            return front.view(challenge)
+            return codes.view(challenge)
 
         async with front.database.transaction() as conn:
             answer = await idempotency.once(conn, request_key, LoginCode, work)
@@ -142,7 +116,8 @@ def _add_login_codes(routes: APIRouter, front: Front) -> None:
         return answer
 
 
-def _add_sessions(routes: APIRouter, front: Front) -> None:
+def _add_redeeming(routes: APIRouter, codes: _Codes) -> None:
+    front = codes.front
     database, keys = front.database, front.keys
 
     @routes.post("/sessions", status_code=201)
@@ -151,40 +126,10 @@ def _add_sessions(routes: APIRouter, front: Front) -> None:
     ) -> SessionView:
         async with database.transaction() as conn:  # The try is counted for good before the code is judged.
             attempt = await login_codes.count_attempt(
-                conn, body.challenge_id, browser=browser, limits=front.limits, keys=keys
+                conn, body.challenge_id, browser=browser, limits=codes.limits, keys=keys
             )
         reach("api.counted")
         async with database.transaction() as conn:
             token = await login_codes.redeem(conn, attempt, body.code, keys=keys, chance=front.chance)
             session = await sessions.current(conn, token, keys=keys)
-        _set_cookie(response, SESSION, token, SESSION_SECONDS)
-        return _view(session)
-
-    @routes.get("/session")
-    async def show_session(session: SessionCookie = None) -> SessionView:
-        if session is None:
-            raise NotLoggedIn
-        async with database.transaction() as conn:
-            return _view(await sessions.current(conn, session, keys=keys))
-
-    @routes.delete("/session", status_code=204)
-    async def log_out(response: Response, session: SessionCookie = None) -> None:
-        if session is not None:
-            async with database.transaction() as conn:
-                await sessions.end(conn, session, keys=keys)
-        response.delete_cookie(SESSION, secure=True, httponly=True, samesite="lax")
-
-
-def _set_cookie(response: Response, name: str, value: str, seconds: int) -> None:
-    response.set_cookie(name, value, max_age=seconds, path="/", secure=True, httponly=True, samesite="lax")
-
-
-def _view(session: store.Session) -> SessionView:
-    return SessionView(
-        account_id=session.account_id,
-        address=session.address,
-        language=session.language,
-        assurance="low",
-        started_at=session.started_at,
-        ends_at=session.ends_at,
-    )
+        return show_to(response, token, session)

@@ -1,8 +1,6 @@
 """Login codes: asked for by anybody, issued to members only, redeemed once, in the browser that asked."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from typing import Any
 from uuid import UUID
 
@@ -13,48 +11,20 @@ from chassis.failpoints import reach
 from chassis.postgres import Connection
 from contracts.auth import OtpRequested, Purpose
 from contracts.privacy import Sealed
-from services.auth import store
-from services.auth.addresses import Address
-from services.auth.errors import TooManyTries, WrongCode
+from services.auth.codes import store
+from services.auth.codes.errors import TooManyTries, WrongCode
+from services.auth.codes.limits import Limits, network_of
+from services.auth.codes.store import Challenge
 from services.auth.keys import Chance, Keys
-from services.auth.settings import Network
-from services.auth.store import Challenge
+from services.auth.people import store as people
+from services.auth.people.addresses import Address
+from services.auth.people.store import Account
+from services.auth.sessions import sessions
 
 log = structlog.get_logger()
 
 ASKED_BELL = "codes_asked"
 WAIT_SECONDS = 15 * 60
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How many codes and tries, as in sec-A2 and sec-A4."""
-
-    code_minutes: int = 10
-    codes_per_quarter: int = 3
-    tries_per_code: int = 5
-    tries_per_quarter: int = 10
-    failures_per_day: int = 20
-    source_limit: int = 300
-    known_networks: Mapping[Network, int] | None = None
-
-    def of_source(self, source: str) -> int:
-        """Give how many codes may be asked for from a network address in an hour."""
-        networks = self.known_networks or {}
-        try:
-            found = ip_address(source)
-        except ValueError:
-            return self.source_limit
-        return max((limit for network, limit in networks.items() if found in network), default=self.source_limit)
-
-
-def _network(source: str) -> str:
-    """Name where an ask comes from: an IPv4 address, or the /64 that an IPv6 subscriber has to himself."""
-    try:
-        found = ip_address(source)
-    except ValueError:
-        return source
-    return str(ip_network((found, 64), strict=False)) if found.version == 6 else str(found)  # noqa: PLR2004
 
 
 async def ask(  # noqa: PLR0913 -- who asks, from where, and with what it is made.
@@ -66,7 +36,7 @@ async def ask(  # noqa: PLR0913 -- who asks, from where, and with what it is mad
         address,
         address_digest=keys.digest("address", address),
         browser_digest=keys.digest("browser", browser),
-        source_digest=keys.digest("source", _network(source)),
+        source_digest=keys.digest("source", network_of(source)),
         source_limit=limits.of_source(source),
         reference=chance.reference(),
         minutes=limits.code_minutes,
@@ -91,7 +61,7 @@ async def issue_next(conn: Connection, *, limits: Limits, keys: Keys, chance: Ch
 
 
 async def _issue(conn: Connection, wanted: store.Ask, *, limits: Limits, keys: Keys, chance: Chance) -> None:
-    account = await store.lock_account_by_address(conn, wanted.address)
+    account = await people.lock_account_by_address(conn, wanted.address)
     why_not = await _why_not(conn, wanted, account, limits)
     if why_not is not None or account is None:
         await store.settle_ask(conn, wanted.id, None, None)
@@ -104,7 +74,7 @@ async def _issue(conn: Connection, wanted: store.Ask, *, limits: Limits, keys: K
     log.info("login_code_issued", challenge_id=str(wanted.id), account_id=str(account.id))
 
 
-async def _why_not(conn: Connection, wanted: store.Ask, account: store.Account | None, limits: Limits) -> str | None:
+async def _why_not(conn: Connection, wanted: store.Ask, account: Account | None, limits: Limits) -> str | None:
     if account is None:
         return "unknown_address"
     if not account.active:
@@ -118,7 +88,7 @@ async def _why_not(conn: Connection, wanted: store.Ask, account: store.Account |
     return None
 
 
-def _requested(wanted: store.Ask, account: store.Account, code: str) -> OtpRequested:
+def _requested(wanted: store.Ask, account: Account, code: str) -> OtpRequested:
     sealed: Sealed[Any] = Sealed(code)
     return OtpRequested(
         challenge_id=wanted.id,
@@ -180,16 +150,12 @@ async def redeem(conn: Connection, attempt: Attempt, code: str, *, keys: Keys, c
         raise WrongCode
     await store.note_success(
         conn,
-        account_id=account_id,
         attempt_id=attempt.id,
         browser_digest=attempt.browser_digest,
         address_digest=attempt.address_digest,
     )
     reach("codes.used")
-    token = chance.token()
-    await store.insert_session(conn, keys.digest("session", token), account_id)
-    log.info("logged_in", account_id=str(account_id), assurance="low")
-    return token
+    return await sessions.start(conn, account_id, browser_digest=attempt.browser_digest, keys=keys, chance=chance)
 
 
 def _digest(keys: Keys, challenge_id: UUID, code: str) -> bytes:

@@ -10,7 +10,7 @@ KARI = "kari@example.no"
 
 
 @pytest.mark.goal("rel-R4")
-@pytest.mark.parametrize("step", ["chassis.outbox.add", "services.auth.store.settle_ask"])
+@pytest.mark.parametrize("step", ["chassis.outbox.add", "services.auth.codes.store.settle_ask"])
 async def test_whatever_fails_while_a_code_is_issued_the_next_try_owes_its_one_mail(
     world: World, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -5,8 +5,9 @@ from collections import Counter
 
 import pytest
 
-from services.auth import login_codes, store
-from services.auth.errors import WrongCode
+from services.auth.codes import login_codes, store
+from services.auth.codes.errors import WrongCode
+from services.auth.sessions import store as sessions
 from tests.auth.world import WRONG, Browser, Owner, World, age
 
 KARI = "kari@example.no"
@@ -75,7 +76,7 @@ async def test_a_log_in_that_fails_half_way_leaves_the_code_usable(
     browser = world.browser()
     challenge, mail = await world.asked(KARI, browser)
     with monkeypatch.context() as broken:
-        broken.setattr(store, "insert_session", fail)
+        broken.setattr(sessions, "insert_session", fail)
         assert (await browser.redeem(challenge, mail.code)).status_code == 503
     assert await owner.fetchval("select count(*) from auth.known_devices") == 0
     assert (await browser.redeem(challenge, mail.code)).status_code == 201

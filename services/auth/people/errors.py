@@ -1,33 +1,6 @@
-"""What auth declines; each docstring is what the person reads."""
+"""What is declined about people; each docstring is what the person reads."""
 
 from chassis.errors import Kind, Refusal
-
-
-class WrongCode(Refusal):
-    """The code is wrong, used, or too old.
-
-    Check that it is the newest code in the e-mail with this reference, or ask for a new one.
-    """
-
-    kind = Kind.FORBIDDEN
-
-
-class TooManyTries(Refusal):
-    """Too many codes have been tried.
-
-    Wait a while, then ask for a new code.
-    """
-
-    kind = Kind.TOO_MANY
-
-
-class NotLoggedIn(Refusal):
-    """You are not logged in.
-
-    Ask for a code to log in.
-    """
-
-    kind = Kind.UNAUTHENTICATED
 
 
 class AddressTaken(Refusal):

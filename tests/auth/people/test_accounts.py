@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 
 from chassis.sealing import Place
-from services.auth import accounts
-from services.auth.addresses import normalise
-from services.auth.errors import AddressTaken
+from services.auth.people import accounts
+from services.auth.people.addresses import normalise
+from services.auth.people.errors import AddressTaken
 from tests.auth.world import Owner, World
 
 KARI = "kari@example.no"

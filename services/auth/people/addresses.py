@@ -5,7 +5,7 @@ from typing import Annotated, NewType
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field
 
-from services.auth.errors import WrongAddress
+from services.auth.people.errors import WrongAddress
 
 Address = NewType("Address", str)
 LONGEST = 254

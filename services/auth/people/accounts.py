@@ -11,10 +11,10 @@ from chassis.postgres import Connection
 from chassis.texts import Language
 from contracts.auth import AccountChanged, AccountErased
 from contracts.privacy import Sealed
-from services.auth import store
-from services.auth.addresses import Address
-from services.auth.errors import AddressTaken, NoSuchAccount, WrongLanguage
-from services.auth.store import Account, ErasedAccount
+from services.auth.people import store
+from services.auth.people.addresses import Address
+from services.auth.people.errors import AddressTaken, NoSuchAccount, WrongLanguage
+from services.auth.people.store import Account, ErasedAccount
 
 log = structlog.get_logger()
 

@@ -6,9 +6,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from services.auth import login_codes
-from services.auth.addresses import normalise
-from services.auth.login_codes import Limits
+from services.auth.codes import login_codes
+from services.auth.codes.limits import Limits
+from services.auth.people.addresses import normalise
 from tests.auth.world import WRONG, Owner, World, age
 
 KARI, STRANGER = "kari@example.no", "stranger@example.no"

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.auth.addresses import LONGEST, normalise
-from services.auth.errors import WrongAddress
+from services.auth.people.addresses import LONGEST, normalise
+from services.auth.people.errors import WrongAddress
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Codes: asked for by anybody, mailed to members only, redeemed once."""

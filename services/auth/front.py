@@ -1,0 +1,47 @@
+"""Front: what every route of auth is served with, and the two cookies that a browser carries."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Cookie, Request, Response
+
+from chassis import http
+from chassis.postgres import Database
+from services.auth.keys import Chance, Keys
+from services.auth.settings import AuthSettings
+
+BROWSER, SESSION = "__Host-browser", "__Host-session"
+BROWSER_SECONDS = 180 * 24 * 3600
+
+BrowserCookie = Annotated[str | None, Cookie(alias=BROWSER, max_length=100, pattern="^[A-Za-z0-9_-]*$")]
+SessionCookie = Annotated[str | None, Cookie(alias=SESSION, max_length=100)]
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What the routes are served with."""
+
+    database: Database
+    settings: AuthSettings
+    keys: Keys
+    chance: Chance
+
+    def browser_of(self, response: Response, browser: BrowserCookie = None) -> str:
+        """Name the browser: a cookie of its own, given to whoever has none."""
+        token = browser or self.chance.token()
+        set_cookie(response, BROWSER, token, BROWSER_SECONDS)
+        return token
+
+    def source_of(self, request: Request) -> str:
+        """Give the network address that a request comes from."""
+        return http.client_address(request, self.settings.trusted_proxies)
+
+
+def set_cookie(response: Response, name: str, value: str, seconds: int) -> None:
+    """Give the browser a cookie that no page and no other host can read."""
+    response.set_cookie(name, value, max_age=seconds, path="/", secure=True, httponly=True, samesite="lax")
+
+
+def delete_cookie(response: Response, name: str) -> None:
+    """Take a cookie back."""
+    response.delete_cookie(name, secure=True, httponly=True, samesite="lax")

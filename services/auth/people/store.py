@@ -1,0 +1,98 @@
+"""SQL of people."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from chassis.postgres import Connection
+from services.auth.people.addresses import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    id: UUID
+    address: Address
+    language: str
+    active: bool
+    epoch: int
+    """That of the whole service, raised when it was restored."""
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedAccount:
+    """All that is left of an account."""
+
+    id: UUID
+    epoch: int
+    version: int
+
+
+INSERT_ACCOUNT = """
+insert into accounts (address, language) values ($1, $2) on conflict on constraint accounts_address_once do nothing
+returning id, address, language, active, current_epoch(), version"""
+
+
+async def insert_account(conn: Connection, address: Address, language: str) -> Account | None:
+    """Add an account; None when the address is taken."""
+    row = await conn.fetchrow(INSERT_ACCOUNT, address, language)
+    return None if row is None else Account(*row)
+
+
+SELECT_ACCOUNTS = """
+select id, address, language, active, current_epoch(), version from accounts where address > $1 order by address limit $2"""
+
+
+async def find_accounts(conn: Connection, *, after: str = "", limit: int = 100) -> list[Account]:
+    return [Account(*row) for row in await conn.fetch(SELECT_ACCOUNTS, after, limit)]
+
+
+LOCK_ACCOUNT_BY_ADDRESS = """
+select id, address, language, active, current_epoch(), version from accounts where address = $1 for no key update"""
+
+
+async def lock_account_by_address(conn: Connection, address: Address) -> Account | None:
+    """Find an account and keep others from issuing codes for it until the transaction ends."""
+    row = await conn.fetchrow(LOCK_ACCOUNT_BY_ADDRESS, address)
+    return None if row is None else Account(*row)
+
+
+LOCK_ACCOUNTS = """
+select id, address, language, active, current_epoch(), version from accounts
+where id > $1 order by id limit $2 for no key update"""
+
+
+async def lock_accounts(conn: Connection, *, after: UUID, limit: int) -> list[Account]:
+    """Give the accounts behind an id, and keep them from changing until the transaction ends."""
+    return [Account(*row) for row in await conn.fetch(LOCK_ACCOUNTS, after, limit)]
+
+
+DELETE_ACCOUNT = """
+with gone as (delete from accounts where id = $1 returning id, version + 1 as version)
+insert into erased_accounts (id, version) select id, version from gone
+returning id, current_epoch(), version"""
+
+
+async def delete_account(conn: Connection, account_id: UUID) -> ErasedAccount | None:
+    """Erase an account with all that hangs on it; None when there is none."""
+    row = await conn.fetchrow(DELETE_ACCOUNT, account_id)
+    return None if row is None else ErasedAccount(*row)
+
+
+INSERT_ERASED_ACCOUNT = """
+insert into erased_accounts (id, version) select $1::uuid, 1
+where not exists (select from accounts where id = $1) on conflict on constraint erased_accounts_pk do nothing
+returning id, current_epoch(), version"""
+
+
+async def insert_erased_account(conn: Connection, account_id: UUID) -> ErasedAccount | None:
+    """Note as erased what this database never had; None for one that it has, or has noted."""
+    row = await conn.fetchrow(INSERT_ERASED_ACCOUNT, account_id)
+    return None if row is None else ErasedAccount(*row)
+
+
+SELECT_ERASED_ACCOUNTS = """
+select id, current_epoch(), version from erased_accounts where id > $1 order by id limit $2"""
+
+
+async def find_erased_accounts(conn: Connection, *, after: UUID, limit: int) -> list[ErasedAccount]:
+    return [ErasedAccount(*row) for row in await conn.fetch(SELECT_ERASED_ACCOUNTS, after, limit)]
