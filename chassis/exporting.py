@@ -41,17 +41,28 @@ def exporting(service: str, version: str, settings: TracingSettings) -> Iterator
         shutdown_on_exit=False,
     )
     try:
+        exporter: SpanExporter = OTLPSpanExporter()
         provider.add_span_processor(_Counting())
-        provider.add_span_processor(_Queueing(_Telling(OTLPSpanExporter())))
+        provider.add_span_processor(_Queueing(_Telling(exporter)))
     except ValueError as error:
         raise Misconfigured(f"{service} cannot start, a variable of the OTLP exporter is not right: {error}") from None
     try:
         with tracing.recording(provider.get_tracer("samband")):
             yield
     finally:
-        flushing = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
-        flushing.start()
-        flushing.join(FLUSH_SECONDS)
+        _end(provider, exporter)
+
+
+def _end(provider: TracerProvider, exporter: SpanExporter) -> None:
+    """Let the last spans leave; what has not left within its second is lost, and no thread tries again.
+
+    Only a request under way is waited for in the background, at most `OTEL_EXPORTER_OTLP_TIMEOUT`.
+    """
+    flushing = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
+    flushing.start()
+    flushing.join(FLUSH_SECONDS)
+    if flushing.is_alive():
+        exporter.shutdown()  # Wakes its wait for the next try; it refuses all that waits behind.
 
 
 def sampler(settings: TracingSettings) -> Sampler:

@@ -85,14 +85,23 @@ def test_spans_are_sent_by_the_end_of_the_block(monkeypatch: pytest.MonkeyPatch)
     assert counted("sent") == before + 10
 
 
-def test_an_endpoint_that_is_away_or_refuses_loses_spans_and_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_refuses_loses_spans_and_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
     before = counted("lost"), counted("recorded")
     with answering(400) as refusing, logged() as lines:
         export(monkeypatch, refusing, 40)
     assert (counted("lost"), counted("recorded")) == (before[0] + 40, before[1] + 40)
     assert [line["event"] for line in lines].count("spans_lost") == 1
+
+
+def test_an_endpoint_that_is_away_is_not_tried_any_more_once_the_end_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    others, before = set(threading.enumerate()), counted("lost")
     _, ended = export(monkeypatch, f"http://{LOOPBACK}:{free_port()}", 40)
     assert ended < exporting.FLUSH_SECONDS + 1
+    left = set(threading.enumerate()) - others
+    for thread in left:
+        thread.join(exporting.FLUSH_SECONDS)
+    assert [thread.name for thread in left if thread.is_alive()] == []
+    assert counted("lost") == before + 40
 
 
 def test_an_endpoint_that_hangs_holds_up_neither_the_work_nor_the_end_and_few_spans_wait(
