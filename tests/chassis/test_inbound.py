@@ -1,4 +1,4 @@
-"""Inbound: a file that is signed comes once and whole, or not at all; what nobody refers to is erased."""
+"""Inbound: a file that is signed comes once and whole, or not at all."""
 
 import asyncio
 import hashlib
@@ -7,101 +7,37 @@ import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
-import httpx2
 import pytest
 from fastapi import FastAPI
 
-from chassis import http, inbound, janitor, signing
-from chassis.handlers import Handlers
-from chassis.inbound import LARGEST, PIECE, FileGone, FileInUse, TooManyFiles, UnknownFile, UploadTookTooLong
-from chassis.postgres import Connection, Database
-from chassis.requests import Caller, Requests
-from chassis.sealing import Keyring
-from chassis.signing import Statement
-from contracts.requests import Declined
-from tests.support.asking import (
-    OURS,
-    Asker,
-    ForgetThing,
-    ThingRequestAccepted,
-    ThingRequestNotProven,
-    ThingRequestRefused,
-    answers,
-    arrival,
-    listening,
-    system,
-    take,
-)
+from chassis import inbound, signing
+from chassis.inbound import LARGEST, PIECE, TooManyFiles, UploadTookTooLong
+from chassis.postgres import Database
+from tests.support.asking import DESK_KEY
 from tests.support.effects import Owner
+from tests.support.uploading import (
+    CONTENT,
+    LONG,
+    ago,
+    begin,
+    begun,
+    facts,
+    kept,
+    read,
+    receiving,
+    refer,
+    token,
+    told,
+    upload,
+)
 from tests.support.waiting import until
-
-KEY, DESK_KEY = signing.new_key("member-1"), signing.new_key("desk-1", "P-256")
-CONTENT = b"%PDF-1.7 a letter"
-Change = Callable[[Statement], Statement]
-
-
-@pytest.fixture
-def known(database: Database) -> Database:
-    return listening(database, system("member", KEY), system("desk", DESK_KEY))
 
 
 @pytest.fixture
 def app(known: Database) -> FastAPI:
-    streamed = {inbound.STREAMED: LARGEST}
-    return http.create_app(title="things", version="1", routers=[inbound.router(known)], streamed=streamed)
-
-
-def facts(statement: Statement, **changes: str) -> Statement:
-    return replace(statement, facts={**statement.facts, **changes})
-
-
-def token(
-    content: bytes, *, key: signing.Key = KEY, upload_id: UUID | None = None, change: Change | None = None
-) -> str:
-    now = datetime.now(UTC).isoformat()
-    stated = inbound.statement(upload_id or uuid4(), "things", now, content)
-    return signing.sign(change(stated) if change else stated, b"", key)
-
-
-async def upload(
-    app: FastAPI, signed: str, content: Any = CONTENT, *, name: str = "member", **headers: str
-) -> httpx2.Response:
-    sent = {"Authorization": f"Bearer {signed}", "Content-Type": "application/octet-stream", "Accept-Language": "en"}
-    async with httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app, raise_app_exceptions=False), base_url="https://things.example"
-    ) as client:
-        path = f"/v1/systems/{name}/inbound-files"
-        return await client.post(path, content=content, headers={**sent, **headers})
-
-
-async def kept(owner: Owner) -> int:
-    return int(await owner.fetchval("select count(*) from things.inbound_files where completed_at is not null"))
-
-
-async def begun(owner: Owner) -> int:
-    return int(await owner.fetchval("select count(*) from things.inbound_files"))
-
-
-def ago(**time: float) -> str:
-    return (datetime.now(UTC) - timedelta(**time)).isoformat()
-
-
-def told() -> inbound.Upload:
-    return inbound.Upload.model_validate(inbound.statement(uuid4(), "things", ago(), CONTENT).facts)
-
-
-async def begin(known: Database) -> tuple[UUID, inbound.Upload]:
-    """Begin an upload as a process does that ends over it."""
-    async with known.transaction() as conn:
-        return await inbound.insert_file(conn, "member", sent := told(), skew=5), sent
-
-
-async def read(known: Database, file_id: str) -> bytes:
-    async with known.transaction() as conn:
-        return b"".join([piece async for piece in inbound.read(conn, UUID(file_id))])
+    return receiving(known)
 
 
 @pytest.mark.goal("sec-F7")
@@ -199,9 +135,6 @@ async def test_content_that_is_not_what_was_signed_becomes_no_file(content: byte
     assert answer.status_code == 422
     assert answer.json()["type"] == "urn:samband:problem:upload-differs"
     assert await begun(owner) == 0
-
-
-LONG = bytes(PIECE + 10)
 
 
 class Halting:
@@ -323,112 +256,6 @@ async def test_uploads_at_once_do_not_pass_the_limit_together(
         await until(decided, what="the second upload to be noted or to wait for the first")
     with pytest.raises(TooManyFiles):
         await other
-
-
-async def refer(known: Database, file_id: UUID, name: str = "member") -> inbound.File:
-    async with known.transaction() as conn:
-        return await inbound.refer(conn, file_id, name)
-
-
-async def test_a_file_that_is_referred_to_is_kept_until_it_is_let_go(
-    app: FastAPI, known: Database, owner: Owner
-) -> None:
-    file_id = UUID((await upload(app, token(CONTENT))).json()["file_id"])
-    found = await refer(known, file_id)
-    assert (found.id, found.length, found.sha256) == (file_id, len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
-    await janitor.loop(known)._tick()
-    assert await kept(owner) == 1
-    async with known.transaction() as conn:
-        await inbound.release(conn, file_id)
-    await janitor.loop(known)._tick()
-    assert await owner.fetchval("select count(*) from things.inbound_chunks") == 0
-    assert await kept(owner) == 0
-
-
-async def test_a_file_is_for_one_request_and_another_is_refused(app: FastAPI, known: Database) -> None:
-    file_id = (await upload(app, token(CONTENT))).json()["file_id"]
-    await refer(known, UUID(file_id))
-    with pytest.raises(FileInUse):
-        await refer(known, UUID(file_id))
-    with pytest.raises(UnknownFile):
-        await refer(known, UUID(file_id), "desk")
-    assert await read(known, file_id) == CONTENT
-
-
-@pytest.mark.parametrize("lost", ["delete from things.inbound_chunks", "delete from things.inbound_files"])
-async def test_what_is_not_whole_any_more_is_never_read_as_if_it_were(
-    lost: str, app: FastAPI, known: Database, owner: Owner
-) -> None:
-    file_id = (await upload(app, token(LONG), LONG)).json()["file_id"]
-    await owner.execute(lost)
-    with pytest.raises(FileGone):
-        await read(known, file_id)
-
-
-@pytest.mark.goal("sec-F15")
-async def test_a_file_is_its_systems_alone_and_anothers_looks_missing(app: FastAPI, known: Database) -> None:
-    file_id = UUID((await upload(app, token(CONTENT))).json()["file_id"])
-    for name, other in (("desk", file_id), ("member", uuid4())):
-        with pytest.raises(UnknownFile):
-            await refer(known, other, name)
-
-
-def reading() -> Handlers:
-    """Handlers that forget a thing when the file of its id says so."""
-    found = Handlers()
-    asked = Requests(
-        found, accepted=ThingRequestAccepted, refused=ThingRequestRefused, not_proven=ThingRequestNotProven
-    )
-
-    @asked.on(ForgetThing)
-    async def forget(conn: Connection, request: ForgetThing, caller: Caller) -> str:
-        file = await inbound.refer(conn, request.thing_id, caller.system)
-        content = b"".join([piece async for piece in inbound.read(conn, file.id)])
-        await inbound.release(conn, file.id)
-        return content.decode()
-
-    return found
-
-
-async def test_a_request_refers_to_a_file_and_one_without_it_is_refused(app: FastAPI, database: Database) -> None:
-    known = listening(database, system("member", KEY, types=frozenset({ForgetThing.type})))
-    asker = Asker("member", KEY, Keyring("member", {}, None))
-    file_id = UUID((await upload(app, token(CONTENT))).json()["file_id"])
-    for offset, name in enumerate((file_id, uuid4())):
-        signed = asker.sign(ForgetThing(thing_id=name, organisation_id=OURS))
-        await take(known, arrival(signed, offset=offset), found=reading())
-    accepted, refused = await answers(known)
-    assert accepted.given == CONTENT.decode()
-    assert (refused.reason, refused.code) == (Declined.BY_RULE, "urn:samband:problem:unknown-file")
-
-
-async def test_what_did_not_come_whole_cannot_be_referred_to(known: Database) -> None:
-    file_id, _ = await begin(known)
-    with pytest.raises(UnknownFile):
-        await refer(known, file_id)
-
-
-@pytest.mark.parametrize(("whole", "minutes"), [(True, 24 * 60), (False, 5)])
-async def test_what_nobody_refers_to_is_erased_in_its_time(
-    whole: bool, minutes: int, app: FastAPI, known: Database, owner: Owner
-) -> None:
-    if whole:
-        await upload(app, token(CONTENT))
-    else:
-        await begin(known)
-    for age, left in ((timedelta(minutes=minutes - 1), 1), (timedelta(minutes=2), 0)):
-        await owner.execute("update things.inbound_files set expires_at = expires_at - $1::interval", age)
-        await janitor.loop(known)._tick()
-        assert await begun(owner) == left
-
-
-async def test_a_file_whose_day_is_over_is_missing_also_before_it_is_erased(
-    app: FastAPI, known: Database, owner: Owner
-) -> None:
-    file_id = UUID((await upload(app, token(CONTENT))).json()["file_id"])
-    await owner.execute("update things.inbound_files set expires_at = now() - interval '1 second'")
-    with pytest.raises(UnknownFile):
-        await refer(known, file_id)
 
 
 async def test_the_document_of_the_api_tells_of_the_body(app: FastAPI) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from pydantic import Field
 
-from chassis import requests, signing
+from chassis import dead_letters, requests, signing
 from chassis.arrival import Arrival
 from chassis.batches import Batches
 from chassis.continuity import Continuity
@@ -17,6 +17,7 @@ from chassis.handlers import Handlers, Lane
 from chassis.postgres import Connection, Database
 from chassis.requests import Caller, Requests, Signed
 from chassis.sealing import Keyring
+from chassis.signing import Statement
 from chassis.systems import System, Systems
 from contracts.message import Id, Message
 from contracts.privacy import Privacy, Sealed
@@ -25,6 +26,8 @@ from contracts.topics import Topic
 
 THINGS_REQUESTS, THINGS_ANSWERS = Topic("things.requests.v1"), Topic("things.answers.v1")
 OURS, THEIRS = UUID(int=1), UUID(int=2)
+KEY, DESK_KEY = signing.new_key("member-1"), signing.new_key("desk-1", "P-256")
+"""With which the systems `member` and `desk` sign."""
 TAKEN = 13
 """The number that nobody may have."""
 
@@ -125,6 +128,14 @@ def listening(database: Database, *systems: System, skew: float = 60) -> Databas
     return database
 
 
+def stated(signed: Signed, value: bytes | None = None, **facts: str) -> dict[str, str]:
+    """Sign by the right key of `member`, but state other things."""
+    headers = signed.headers
+    right = {"message": headers["ce_id"], "type": headers["ce_type"], "audience": "things", "time": headers["ce_time"]}
+    token = signing.sign(Statement(requests.USE, right | facts), signed.value if value is None else value, KEY)
+    return {"ce_signature": token}
+
+
 def arrival(signed: Signed, *, offset: int = 0, partition: int = 0, **headers: bytes | None) -> Arrival:
     """Give the record as it lies in Kafka; `headers` replace (or with None remove) single ones."""
     raw: dict[str, bytes | None] = {name: text.encode() for name, text in signed.headers.items()}
@@ -157,6 +168,12 @@ async def take(database: Database, *arrivals: Arrival, found: Handlers | None = 
     batches = Batches(database, found or handlers(), Lane.NORMAL, reached={}, continuity=Continuity(lambda _: None))
     async with database.transaction() as conn:
         await batches.apply(conn, arrivals)
+
+
+async def set_aside(database: Database, came: Arrival) -> None:
+    """Set a record aside as its consumer does when a handler has a fault."""
+    async with database.transaction() as conn:
+        await dead_letters.set_aside(conn, "normal", came, RuntimeError("a bug"))
 
 
 async def answers(database: Database) -> list[Any]:

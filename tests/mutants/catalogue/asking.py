@@ -3,9 +3,12 @@
 from tests.mutants.mutant import Assertions, Edit, Mutant
 
 REQUESTS, SIGNING, ARRIVAL = "chassis/requests.py", "chassis/signing.py", "chassis/arrival.py"
-TESTS = "tests/chassis/test_requests.py::"
+TESTS = "tests/chassis/"
 FORGED = Assertions(
-    (TESTS + "test_a_forged_request_has_no_effect_and_takes_nothing_from_the_authentic_one_of_its_id_and_key",)
+    (
+        TESTS + "test_forgeries.py::"
+        "test_a_forged_request_has_no_effect_and_takes_nothing_from_the_authentic_one_of_its_id_and_key",
+    )
 )
 
 MUTANTS = (
@@ -62,7 +65,7 @@ MUTANTS = (
                 "                if answer is None and False:\n                    await self._repeat(",
             ),
         ),
-        Assertions((TESTS + "test_the_same_request_again_has_no_effect_and_gets_the_same_answer",)),
+        Assertions((TESTS + "test_requests.py::test_the_same_request_again_has_no_effect_and_gets_the_same_answer",)),
     ),
     Mutant(
         "requests of any day",
@@ -74,13 +77,18 @@ MUTANTS = (
                 "now() - interval '20 days') - interval '9 days'",
             ),
         ),
-        Assertions((TESTS + "test_a_request_is_good_for_a_day_and_for_a_clock_that_is_a_little_ahead",)),
+        Assertions(
+            (
+                TESTS + "test_refused_requests.py::"
+                "test_a_request_is_good_for_a_day_and_for_a_clock_that_is_a_little_ahead",
+            )
+        ),
     ),
     Mutant(
         "any content",
         "a file is what its system signed",
         "chassis/inbound.py",
         (Edit("if length != upload.length or digest.hexdigest() != upload.sha256:", "if length != upload.length:"),),
-        Assertions(("tests/chassis/test_inbound.py::test_content_that_is_not_what_was_signed_becomes_no_file",)),
+        Assertions((TESTS + "test_inbound.py::test_content_that_is_not_what_was_signed_becomes_no_file",)),
     ),
 )
