@@ -1,14 +1,15 @@
-"""What `auth` says and is asked: who has an account and where mail reaches them, and which codes are wanted."""
+"""What `auth` says and is asked: who has an account and where mail reaches them, which codes and tokens are good."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
+from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contracts.message import Id, Message, Time
 from contracts.privacy import Auth, Notifications, Privacy, Sealed
 from contracts.requests import Accepted, NotProven, Refused
-from contracts.topics import ACCOUNTS, AUTH_ANSWERS, AUTH_REQUESTS, CODES
+from contracts.topics import ACCOUNTS, AUTH_ANSWERS, AUTH_REQUESTS, CODES, SESSIONS
 
 
 class Purpose(StrEnum):
@@ -60,6 +61,26 @@ class OtpRequested(Message, topic=CODES, key="challenge_id"):
     code: Annotated[Sealed[Notifications], Privacy.SECRET]
     issued_at: Time
     expires_at: Time
+
+
+class TokensVoided(Message, topic=SESSIONS, key="account_id", overtakes=True):
+    """Access tokens of an account are void from now on, though they have not expired.
+
+    Either those of one session, which has ended, or all of the account whose epoch is lower than `below_epoch`: its holder
+    was disabled, or lost a right, or has a new password, or ended all sessions. Exactly one of the two is given. Once the
+    last token that was issued before `voided_at` has expired, this says nothing any more.
+    """
+
+    account_id: Id
+    session_id: Annotated[UUID | None, Privacy.ID] = None
+    below_epoch: Annotated[int | None, Field(ge=1, le=2**63 - 1), Privacy.OPEN] = None
+    voided_at: Time
+
+    @model_validator(mode="after")
+    def _says_which(self) -> Self:
+        if (self.session_id is None) == (self.below_epoch is None):
+            raise ValueError("exactly one of session_id and below_epoch must be given")
+        return self
 
 
 class RegisterAccount(Message, topic=AUTH_REQUESTS, key="registration_id"):

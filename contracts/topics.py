@@ -56,7 +56,8 @@ ACCOUNTS = Topic("auth.accounts.v1")
 CODES = secrets("auth.codes.v1")
 AUTH_ANSWERS = Topic("auth.answers.v1")
 AUTH_REQUESTS = Topic("auth.requests.v1")
+SESSIONS = Topic("auth.sessions.v1")
 DELIVERIES = Topic("notifications.deliveries.v1")
 
-ALL = (ACCOUNTS, AUTH_ANSWERS, AUTH_REQUESTS, CODES, DELIVERIES)
+ALL = (ACCOUNTS, AUTH_ANSWERS, AUTH_REQUESTS, CODES, SESSIONS, DELIVERIES)
 BY_NAME = {topic.name: topic for topic in ALL}
