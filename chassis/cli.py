@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import asyncpg
 import uvloop
 
-from chassis import logging, postgres, service, settings
+from chassis import logging, postgres, scope, service, settings
 from chassis.commands import dead_letters, doctor, keys, migrate, outbox, restores
 from chassis.commands.command import EX_CONFIG, EX_REFUSED, EX_UNAVAILABLE, Bare, Command, Unavailable, say
 from chassis.errors import Misconfigured, Refusal
@@ -139,4 +139,5 @@ async def _with_database(of: Service[S], given: argparse.Namespace) -> int:
         except TimeoutError:
             where = settings.place(read.database_url)
             raise Unavailable(f"Postgres at {where} did not answer in {CONNECT_SECONDS:g} s") from None
-        return int(await given.work(Runtime(read, database), given))
+        with scope.entered(scope.SYSTEM):
+            return int(await given.work(Runtime(read, database), given))

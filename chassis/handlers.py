@@ -4,15 +4,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
+from uuid import UUID
 
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
-from chassis import tracing
+from chassis import scope, tracing
 from chassis.arrival import Arrival, Broken
-from chassis.postgres import Connection, Identity
+from chassis.postgres import Connection, Identity, set_scope
+from chassis.scope import Scope
 from chassis.sealing import Place
 from contracts.message import TYPE, Envelope, Message
+from contracts.requests import ORGANISATION
 
 M = TypeVar("M", bound=Message)
 Handler = Callable[[Connection, M, Envelope], Awaitable[None]]
@@ -129,6 +132,7 @@ class Handlers:
     async def call(self, conn: Connection, arrival: Arrival) -> None:
         """Validate, open what is sealed to this service, and act, in the caller's transaction and the message's trace.
 
+        The handler sees the rows of the organisation that the message names, or all.
         Raises `Broken`, `CannotOpen`, `Hung`, or what the handler raises.
         """
         envelope = arrival.envelope
@@ -153,7 +157,9 @@ class Handlers:
 
     async def _act(self, conn: Connection, arrival: Arrival) -> None:
         if (taker := self._takers.get(arrival.topic)) is not None:
-            await taker.receive(conn, arrival)
+            with scope.entered(scope.SYSTEM):
+                await set_scope(conn, scope.SYSTEM)
+                await taker.receive(conn, arrival)
             return
         envelope, identity = arrival.envelope, conn.context.identity
         found = self._find(envelope, arrival.topic) if envelope else None
@@ -162,7 +168,15 @@ class Handlers:
         model, handler = found
         message = open_sealed(read(model, arrival), envelope, identity)
         conn.context.cause = envelope.id
-        await handler(conn, message, envelope)
+        with scope.entered(scope_of(message)):
+            await set_scope(conn, scope_of(message))
+            await handler(conn, message, envelope)
+
+
+def scope_of(message: Message) -> Scope:
+    """Give the scope in which a message is acted on: that of the organisation it names, else the system's."""
+    named: UUID | None = getattr(message, ORGANISATION, None)
+    return scope.SYSTEM if named is None else scope.organisation(named)
 
 
 def read(model: type[M], arrival: Arrival) -> M:

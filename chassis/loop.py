@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from chassis import telemetry
+from chassis import scope, telemetry
 
 log = structlog.get_logger()
 
@@ -24,6 +24,7 @@ def backoff(failures: int, *, first: float = FIRST_PAUSE, longest: float = LONGE
 class Loop:
     """Calls `tick` at once while it finds work (returns a count above zero), else every `every` seconds or when woken.
 
+    It sees the rows of all organisations (`chassis/scope.py`).
     A tick that raises is logged and tried again with back-off: an outage ends when it ends.
     """
 
@@ -53,11 +54,12 @@ class Loop:
 
     async def run(self) -> None:
         """Tick until stopped, then await `at_end`, which lets go of what the ticks have kept."""
-        try:
-            await self._run()
-        finally:
-            if self._at_end is not None:
-                await self._at_end()
+        with scope.entered(scope.SYSTEM):
+            try:
+                await self._run()
+            finally:
+                if self._at_end is not None:
+                    await self._at_end()
 
     async def _run(self) -> None:
         failures = 0

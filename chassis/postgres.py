@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 import asyncpg
 import structlog
 
-from chassis import telemetry
+from chassis import scope, telemetry
 from chassis.bell import Bell
 from chassis.loop import backoff
+from chassis.scope import Scope
 from chassis.sealing import Keyring
 from chassis.systems import Systems
 
@@ -86,9 +87,11 @@ class Context:
     """The id of the message being handled."""
     rings: set[str] = field(default_factory=set)
     """The bells to ring after the commit."""
+    scope: Scope | None = None
+    """What Postgres was told of whose rows are seen."""
 
     def begin(self, identity: Identity) -> None:
-        self.identity, self.cause = identity, None
+        self.identity, self.cause, self.scope = identity, None, None
         self.rings.clear()
 
 
@@ -116,6 +119,16 @@ class Connection(_Base):
         return ""
 
 
+SET_SCOPE = "select set_config('samband.scope', $1, true)"
+
+
+async def set_scope(conn: Connection, wanted: Scope) -> None:
+    """See the rows of this scope to the end of the transaction; not for a savepoint, whose end would take it back unseen."""
+    if conn.context.scope != wanted:
+        await conn.execute(SET_SCOPE, wanted.setting)
+        conn.context.scope = wanted
+
+
 class Database:
     """The pool of one service in one process; `open_database` makes one."""
 
@@ -135,11 +148,14 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """Open a transaction: committed when the block ends, rolled back when it raises; then the bells ring.
 
+        It sees the rows of the scope that was entered (`chassis/scope.py`), and no longer than to its end.
         Raises what `is_outage` recognises when Postgres cannot be reached. After a connection that broke during the
         commit the outcome is unknown: an inbox row or an idempotency key settles it.
         """
         async with AsyncExitStack() as stack:
             conn = await self._begin(stack)
+            if (wanted := scope.current()) is not None:
+                await set_scope(conn, wanted)
             yield conn
             rings = set(conn.context.rings)
         if rings:

@@ -18,11 +18,11 @@ from uuid import UUID
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from chassis import outbox, problems, signing, telemetry
+from chassis import outbox, problems, scope, signing, telemetry
 from chassis.arrival import Arrival, Broken
 from chassis.errors import Kind, Refusal
-from chassis.handlers import Handlers, Lane, open_sealed, read
-from chassis.postgres import Connection, Identity
+from chassis.handlers import Handlers, Lane, open_sealed, read, scope_of
+from chassis.postgres import Connection, Identity, set_scope
 from chassis.sealing import CannotOpen, Keyring
 from chassis.signing import Key, Moment, NotProven, Statement
 from chassis.systems import System
@@ -195,6 +195,8 @@ class Requests:
         """Answer a request that is proven; gives what came of it, in a word."""
         try:
             message, handler, caller = self._admit(conn, arrival, envelope, claim, system)
+            scope.enter(scope_of(message))
+            await set_scope(conn, scope_of(message))  # Before the savepoint, whose end would take it back.
             async with conn.transaction():  # What is declined here is claimed no more.
                 answer = await claim_request(conn, claim, envelope.time, arrival.came_at)
                 if answer is not None:
