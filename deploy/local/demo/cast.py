@@ -1,0 +1,12 @@
+"""The synthetic people who play, by what they are for."""
+
+PEOPLE = {
+    "kari.nordmann@eksempel.example": "nb",
+    "aasne.fjell@eksempel.example": "nn",
+    "john.smith@eksempel.example": "en",
+}
+CROWD = [f"medlem{n:02d}@eksempel.example" for n in range(1, 9)]
+REFUSED = [f"{name}@eksempel.example" for name in ("feil", "brukt", "utlopt", "mange")]
+STRANGER = "ukjent@eksempel.example"
+NEWCOMER = "ny.medlem@eksempel.example"
+EVERYBODY = [*PEOPLE, *CROWD, *REFUSED, NEWCOMER]

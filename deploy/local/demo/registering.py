@@ -1,0 +1,42 @@
+"""A system outside asks for an account by a signed request."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from uuid_utils.compat import uuid7
+
+from chassis import requests, signing
+from chassis.sealing import Keyring
+from contracts.auth import RegisterAccount
+from contracts.requests import SIGNATURE
+from deploy.local.demo.cast import NEWCOMER
+from deploy.local.demo.scene import Scene
+from deploy.local.platform import SYSTEM
+from deploy.request import sending
+from deploy.request.sending import Cluster
+
+
+async def be_registered(scene: Scene) -> None:
+    """A system outside asks for an account, signed; its holder logs in."""
+    report, made = scene.report, scene.platform
+    report.title(f"The system {SYSTEM} registers {NEWCOMER} by a signed request")
+    keyring = Keyring.load(SYSTEM, Path(made.environments["auth"]["SAMBAND_PUBLIC_KEYS"]), None)
+    fields = {"registration_id": str(uuid7()), "organisation_id": str(uuid7()), "address": NEWCOMER, "language": "nb"}
+    message = sending.message_of(RegisterAccount, json.dumps(fields).encode())
+    key, now = signing.read_key(made.system_key), datetime.now(UTC)
+    signed = requests.sign(message, uuid7(), now, keyring=keyring, key=key)
+    forged = replace(
+        signed, headers={**signed.headers, SIGNATURE: signed.headers[SIGNATURE].partition("..")[0] + "..AA"}
+    )
+    cluster = Cluster(made.running.kafka, made.topic_prefix)
+    told, first, second = [await sending.send(cluster, each, within=25) or {} for each in (forged, signed, signed)]
+    report.check(f"a forged one: {told.get('text', 'no answer')}", holds=told.get("outcome") == "not_proven")
+    report.check(f"the signed one: account {first.get('given')}", holds=first.get("outcome") == "accepted")
+    report.check("the same request again: the same answer", holds=first == second)
+    person = scene.person(NEWCOMER)
+    await person.ask()
+    await person.redeem(await scene.mailed_code(person))
+    me = (await person.who_am_i()).json()
+    report.check("its holder logs in with a code from the mail", holds=me.get("account_id") == first.get("given"))
