@@ -35,6 +35,11 @@ class Refusal(Exception):
         self.retry_after = retry_after
         self.facts: Mapping[str, object] = facts
 
+    @property
+    def challenge(self) -> str | None:
+        """Say how to authenticate, for `WWW-Authenticate`: a 401 always does (RFC 9110, 15.5.2)."""
+        return "Bearer" if self.kind is Kind.UNAUTHENTICATED else None
+
 
 class Misconfigured(Exception):
     """The service cannot start; the text says what is missing or wrong, where, and what to do."""

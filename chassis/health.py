@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest, start_http_server
 
+from chassis import access
 from chassis.errors import Misconfigured
 
 log = structlog.get_logger()
@@ -27,7 +28,9 @@ def router(
     `/livez` never looks outside the process (ops-O3): it is 200 unless `alive` says, in a constant text, why not.
     `/readyz` asks every check at once; one that raises or takes longer than two seconds makes it 503, by its name only.
     """
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter(
+        include_in_schema=False, dependencies=[access.anyone("Machines beside it ask; nothing of a person is told.")]
+    )
 
     @routes.get("/livez")
     async def livez() -> Response:

@@ -23,9 +23,11 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
-from chassis import bodies, problems, telemetry, tracing
-from chassis.errors import Kind, Refusal
+from chassis import access, bodies, problems, telemetry, tracing
+from chassis.access import Authenticator
+from chassis.errors import Kind, Misconfigured, Refusal
 from chassis.problems import Answerer
+from chassis.scope import entered
 from chassis.texts import Language, Texts
 
 log = structlog.get_logger()
@@ -103,6 +105,7 @@ def create_app(  # noqa: PLR0913 -- a service's choices, each by its name.
     title: str,
     version: str,
     routers: Sequence[APIRouter],
+    authenticator: Authenticator | None = None,
     texts: Sequence[Texts] = (),
     largest_body: int = 65_536,
     content_types: Collection[str] = (bodies.JSON,),
@@ -113,8 +116,9 @@ def create_app(  # noqa: PLR0913 -- a service's choices, each by its name.
     quiet: Collection[str] = ("/livez", "/readyz", "/metrics"),
     trust_traceparent: bool = False,
 ) -> FastAPI:
-    """Make a service's app.
+    """Make a service's app; raises `Misconfigured` for a route that does not say who may call it (`chassis/access.py`).
 
+    `authenticator` finds out who calls, for the routes that need to know.
     `texts` are the service's own catalogues; the chassis' come after them. `largest_body` is in bytes. `origins` are
     those of our own pages (`https://portal.example`); `same_site` also lets pages write that a browser calls same-site
     (sec-A16). What is written to a path in `streamed` are octets, at most so many bytes, which the route reads as they come
@@ -138,6 +142,9 @@ def create_app(  # noqa: PLR0913 -- a service's choices, each by its name.
             Middleware(_Admitting, admission=admission),
         ],
     )
+    if access.declare(routers) and authenticator is None:
+        raise Misconfigured(f"{title} has routes that need a caller, and nothing that finds out who calls")
+    app.state.authenticator = authenticator
     for router in routers:
         app.include_router(router)
     return app
@@ -166,7 +173,7 @@ class _Answering:
         scope.setdefault("state", {})["request_id"] = request_id
         exchange = _Exchange(send, {**SECURITY_HEADERS, "X-Request-Id": request_id})
         started = time.perf_counter()
-        with self._traced(scope) as span, structlog.contextvars.bound_contextvars(request_id=request_id):
+        with entered(None), self._traced(scope) as span, structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._answer(scope, receive, exchange)
             finally:

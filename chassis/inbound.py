@@ -20,7 +20,7 @@ from fastapi import APIRouter, Header, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
-from chassis import bodies, signing
+from chassis import access, bodies, signing
 from chassis.errors import Kind, Refusal
 from chassis.postgres import Connection, Database
 from chassis.signing import Moment, NotProven, Statement
@@ -137,7 +137,10 @@ def statement(upload_id: UUID, audience: str, time: str, content: bytes) -> Stat
 
 def router(database: Database) -> APIRouter:
     """Make the route by which systems upload; a service that takes files has it among its own."""
-    routes = APIRouter(tags=["inbound files"])
+    routes = APIRouter(
+        tags=["inbound files"],
+        dependencies=[access.anyone("The system proves itself by what it has signed of the file.")],
+    )
     body = {"required": True, "content": {bodies.OCTETS: {"schema": {"type": "string", "format": "binary"}}}}
 
     @routes.post(PATH, status_code=201, openapi_extra={"requestBody": body})

@@ -2,7 +2,7 @@
 
 import structlog
 
-from chassis import dead_letters, idempotency, inbound, inbox, requests
+from chassis import dead_letters, idempotency, inbound, inbox, requests, voids
 from chassis.loop import Loop
 from chassis.postgres import Database
 
@@ -26,6 +26,8 @@ def loop(database: Database) -> Loop:
             pruned = max(pruned, await idempotency.prune(conn, CHUNK))
         async with database.transaction() as conn:
             pruned = max(pruned, await requests.prune(conn, days=INBOX_DAYS, limit=CHUNK))
+        async with database.transaction() as conn:
+            pruned = max(pruned, await voids.prune(conn, CHUNK))
         while await _erase_files(database):
             pass
         async with database.transaction() as conn:

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from chassis import access
 from chassis.sealing import Keyring
 
 PATH = "/.well-known/jwks.json"
@@ -18,7 +19,7 @@ class JwkSet(BaseModel):
 
 def router(keyring: Keyring) -> APIRouter:
     """Make the route of this service's public keys, which nobody needs to sign in for."""
-    routes = APIRouter(tags=["keys"])
+    routes = APIRouter(tags=["keys"], dependencies=[access.anyone("Public keys are for everybody.")])
 
     @routes.get(PATH)
     async def show_public_keys() -> JwkSet:

@@ -226,8 +226,8 @@ def _problem_of_refusal(refusal: Refusal) -> Problem:
     headers = {}
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
-    if refusal.kind is Kind.UNAUTHENTICATED:
-        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 15.5.2: a 401 names how to authenticate.
+    if refusal.challenge is not None:
+        headers["WWW-Authenticate"] = refusal.challenge
     refused = type(refusal)
     return Problem(status_of(refusal.kind), type_of(refused), text_of(refused), refusal.facts, headers)
 

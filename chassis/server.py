@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chassis import access
 from chassis.errors import Misconfigured
 from chassis.http import METHODS
 from chassis.problems import OUTAGE_SECONDS
@@ -26,7 +27,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def not_yet() -> APIRouter:
     """Make the routes of a service that is not there yet: everything is answered 503, with when to try again."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter(include_in_schema=False, dependencies=[access.anyone("Nothing is served yet.")])
 
     @routes.api_route("/{path:path}", methods=sorted(METHODS))
     async def refuse(path: str) -> None:  # noqa: ARG001 -- any path.

@@ -17,7 +17,8 @@ from typing import Generic, TypeVar
 import structlog
 from fastapi import APIRouter, FastAPI
 
-from chassis import dead_letters, health, http, inbound, janitor, jwks, migrate, telemetry, tracing
+from chassis import access, dead_letters, health, http, inbound, janitor, jwks, migrate, telemetry, tracing, voids
+from chassis.access import Authenticator
 from chassis.consume import Consumer
 from chassis.errors import Misconfigured
 from chassis.handlers import Handlers, Lane
@@ -34,6 +35,7 @@ from chassis.settings import ServiceSettings
 from chassis.systems import Systems
 from chassis.texts import Texts
 from chassis.upkeep import Upkeep
+from chassis.voids import Voids
 from chassis.watchdog import Watchdog
 from contracts import catalogue, topics
 from contracts.topics import Topic
@@ -52,6 +54,8 @@ class Runtime(Generic[S]):
 
     settings: S
     database: Database
+    voids: Voids = field(default_factory=Voids)
+    """Which access tokens are void, in the api role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Service(Generic[S]):
     handlers: Handlers = field(default_factory=Handlers)
     loops: Callable[[Runtime[S]], Sequence[Loop]] = lambda _: ()
     upkeep: Upkeep = field(default_factory=Upkeep)
+    authenticator: Callable[[Runtime[S]], Authenticator] | None = None
+    """Makes what finds out who calls; by default callers bring an access token."""
     version: str = "0.1.0"
 
     @property
@@ -111,7 +117,9 @@ async def serve(service: Service[S], settings: S, *, api: bool, worker: bool, le
                 parts.start(list(worker_parts(service, runtime)) if worker else [])
                 checks = {"postgres": database.ping, "parts": parts.require_ready}
                 served = (*service.routers(runtime), jwks.router(keyring)) if api else ()
-                server.app = _app(service, settings, [*served, router(checks)])
+                authenticator = authenticator_of(service, runtime, served)
+                parts.start(list(_mirror_parts(service, runtime)) if api else [])
+                server.app = _app(service, settings, [*served, router(checks)], authenticator)
                 log.info("service_started", port=listening.getsockname()[1])
                 await parts.stopping.wait()
     return parts.exit_code
@@ -132,11 +140,34 @@ async def _not_open() -> None:
     raise NotReady("postgres has not answered yet")
 
 
-def _app(service: Service[S], settings: S, routers: Sequence[APIRouter]) -> FastAPI:
+def authenticator_of(service: Service[S], runtime: Runtime[S], routers: Sequence[APIRouter]) -> Authenticator | None:
+    """Make what finds out who calls, None where nobody needs to know; raises `Misconfigured` where it cannot be made."""
+    if service.authenticator is not None:
+        return service.authenticator(runtime)
+    if not access.declare(routers):
+        return None
+    if not voids.are_heard(service.handlers):
+        raise Misconfigured(
+            f"{service.name} cannot start: its consumers.py must call voids.hear, for its routes need a caller"
+        )
+    return access.bearer(runtime.settings, service.name, runtime.voids)
+
+
+def _mirror_parts(service: Service[S], runtime: Runtime[S]) -> Iterator[Part]:
+    """Build what tells an api which tokens are void, where its service hears of them."""
+    if voids.are_heard(service.handlers):
+        loop = voids.mirror(runtime.database, runtime.voids)
+        yield Part("loops", loop.name, loop.run, loop.stop, lambda: runtime.voids.loaded)
+
+
+def _app(
+    service: Service[S], settings: S, routers: Sequence[APIRouter], authenticator: Authenticator | None = None
+) -> FastAPI:
     return http.create_app(
         title=service.name,
         version=service.version,
         routers=routers,
+        authenticator=authenticator,
         texts=[Texts(locales)] if (locales := service.folder / "locales").is_dir() else [],
         origins=settings.origins,
         streamed={inbound.STREAMED: inbound.LARGEST},

@@ -12,6 +12,7 @@ from chassis.errors import Misconfigured
 
 PREFIX = "SAMBAND_"
 LAST_PORT = 65_535
+LARGEST_CLOCK_SKEW = 600
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:[0-9]{1,5})?")
 _SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 
@@ -37,8 +38,15 @@ class ServiceSettings(BaseSettings):
         Field(description="folder with <system>.json of every system that may send requests; none by default"),
     ] = None
     clock_skew_seconds: Annotated[
-        float, Field(ge=0, le=600, description="how far ahead the clock of a system may be")
+        float, Field(ge=0, le=LARGEST_CLOCK_SKEW, description="how far ahead the clock of a system may be")
     ] = 60
+    token_keys: Annotated[
+        Path | None,
+        Field(description="file with the public JWK Set of auth's access tokens; needed where routes need a caller"),
+    ] = None
+    token_issuer: Annotated[
+        str | None, Field(min_length=1, max_length=255, description="who issues access tokens, as their `iss` says")
+    ] = None
     topic_prefix: Annotated[str, Field(pattern="^[a-z0-9.-]*$", description="before every topic and group name")] = ""
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8080

@@ -1,4 +1,4 @@
-"""Signing: who says it, and what exactly, as a JWS (RFC 7515) of a system outside; nothing is signed by Samband itself.
+"""Signing: who says it, and what exactly, as a JWS (RFC 7515) of a system outside; and the keys that signing takes.
 
 Ed25519 (RFC 9864) or ES256. All that the signature covers besides the content stands in the protected header, so that
 nobody has to write anything the same way twice; `typ` keeps one use of a key from passing for another (RFC 8725).
@@ -7,7 +7,7 @@ nobody has to write anything the same way twice; `typ` keeps one use of a key fr
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from contracts.requests import Unproven
 Key = ECKey | OKPKey
 ALGORITHMS: Mapping[str, str] = {"Ed25519": "Ed25519", "P-256": "ES256"}
 """The one algorithm of each curve that a key may be on."""
+KID = re.compile(r"[!-~]{1,100}")
 LONGEST = 2_000
 """Characters of a detached JWS: a header with the longest names, and a signature."""
 _NAMES = ("samband_message", "samband_type", "samband_audience", "samband_time", "samband_sha256", "samband_length")
@@ -118,6 +119,22 @@ def read_key(path: Path) -> Key:
     if not isinstance(key, ECKey | OKPKey) or not fits(key) or not key.is_private or not key.kid:
         raise Misconfigured(f"{path} must be a private Ed25519 or P-256 key with a `kid`")
     return key
+
+
+def public_keys(given: Iterable[dict[str, Any]], path: Path) -> dict[str, Key]:
+    """Read public JWKs by `kid`, to verify with; raises `Misconfigured` naming the file they are from."""
+    try:
+        keys = [JWKRegistry.import_key(key) for key in given]
+    except (ValueError, TypeError, KeyError, AttributeError, JoseError) as error:
+        raise Misconfigured(f"{path} holds a key that is no JWK (RFC 7517): {type(error).__name__}") from None
+    by_kid: dict[str, Key] = {}
+    for key in keys:
+        if not fits(key) or key.is_private or not KID.fullmatch(key.kid or "") or key.kid in by_kid:
+            raise Misconfigured(
+                f"{path}: every key must be a public Ed25519 or P-256 key with its own `kid` and no other use, alg or key_ops"
+            )
+        by_kid[str(key.kid)] = key  # type: ignore[assignment]  # `fits` has looked.
+    return by_kid
 
 
 def fits(key: object) -> bool:

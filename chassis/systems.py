@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from joserfc.errors import JoseError
-from joserfc.jwk import JWKRegistry
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chassis import signing
@@ -19,7 +17,6 @@ from contracts.requests import SOURCE
 
 ANY = "*"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
-KID = re.compile(r"[!-~]{1,100}")
 
 
 class _File(BaseModel):
@@ -90,22 +87,12 @@ def _read(path: Path) -> System:
         raise Misconfigured(f"{path}: a system is named by lower-case letters, digits and hyphens")
     try:
         found = _File.model_validate_json(path.read_bytes())
-        keys = [JWKRegistry.import_key(key) for key in found.keys]
     except OSError as error:
         raise Misconfigured(f"the system {path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in error.errors())
         raise Misconfigured(f"{path} is not a system's file: {faults}") from None
-    except (ValueError, TypeError, KeyError, JoseError) as error:
-        raise Misconfigured(f"{path} holds a key that is no JWK (RFC 7517): {type(error).__name__}") from None
-    by_kid: dict[str, Key] = {}
-    for key in keys:
-        if not signing.fits(key) or key.is_private or not KID.fullmatch(key.kid or "") or key.kid in by_kid:
-            raise Misconfigured(
-                f"{path}: every key must be a public Ed25519 or P-256 key with its own `kid` and no other use, alg or key_ops"
-            )
-        by_kid[str(key.kid)] = key  # type: ignore[assignment]  # `fits` has looked.
-    return System(path.stem, by_kid, found.requests, found.organisations)
+    return System(path.stem, signing.public_keys(found.keys, path), found.requests, found.organisations)
 
 
 def describe(name: str, keys: list[Key], requests: list[str], organisations: list[str]) -> tuple[str, str]:

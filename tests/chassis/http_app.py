@@ -15,7 +15,7 @@ from fastapi import APIRouter, Body, FastAPI, HTTPException, Query
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from chassis import health, http
+from chassis import access, health, http
 from chassis.errors import Kind, Refusal
 
 OURS = "https://portal.example"
@@ -48,7 +48,7 @@ class Thing(BaseModel):
     parts: list["Thing"] = []
 
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", dependencies=[access.anyone("a test asks")])
 
 
 @router.post("/things", status_code=201)

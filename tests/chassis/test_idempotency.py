@@ -11,7 +11,7 @@ import pytest
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from chassis import http, idempotency
+from chassis import access, http, idempotency
 from chassis.idempotency import IdempotencyKeyReused, RequestKey
 from chassis.postgres import Connection, Database
 from tests.chassis.http_app import client_of
@@ -166,7 +166,7 @@ async def test_pruning_deletes_what_expired_a_few_at_a_time(database: Database) 
 
 @pytest.fixture
 async def client(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
-    router, desk = APIRouter(), Desk()
+    router, desk = APIRouter(dependencies=[access.anyone("a test asks")]), Desk()
 
     @router.post("/shops/{shop}/orders")
     async def place_order(request: Request, shop: str, wanted: OrderWanted, caller: str | None = None) -> Order:

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from fastapi import APIRouter
 
-from chassis import migrate
+from chassis import access, migrate
 from chassis.errors import Misconfigured
 from chassis.service import Runtime, Service, serve
 from chassis.settings import ServiceSettings
@@ -24,7 +24,7 @@ from tests.support.waiting import until
 
 
 def routers(runtime: Runtime[ServiceSettings]) -> Sequence[APIRouter]:
-    routes = APIRouter(prefix="/v1")
+    routes = APIRouter(prefix="/v1", dependencies=[access.anyone("a test asks")])
 
     @routes.get("/things")
     async def count_things() -> int:

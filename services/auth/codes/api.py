@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from chassis import idempotency
+from chassis import access, idempotency
 from chassis.failpoints import reach
 from services.auth.codes import login_codes, store
 from services.auth.codes.limits import Limits
@@ -72,7 +72,9 @@ class _Codes:
 
 def router(front: Front, limits: Limits) -> APIRouter:
     """Make the routes."""
-    routes = APIRouter(prefix="/v1", tags=["log-in"])
+    routes = APIRouter(
+        prefix="/v1", tags=["log-in"], dependencies=[access.anyone("Whoever asks for a code is not signed in yet.")]
+    )
     codes = _Codes(front, limits)
     _add_asking(routes, codes)
     _add_redeeming(routes, codes)

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from chassis import access
 from services.auth.front import SESSION, Front, SessionCookie, delete_cookie, set_cookie
 from services.auth.sessions import sessions
 from services.auth.sessions.errors import NotLoggedIn
@@ -25,7 +26,9 @@ class SessionView(BaseModel):
 
 def router(front: Front) -> APIRouter:
     """Make the routes."""
-    routes = APIRouter(prefix="/v1", tags=["log-in"])
+    routes = APIRouter(
+        prefix="/v1", tags=["log-in"], dependencies=[access.anyone("The session's own cookie is looked at.")]
+    )
     database, keys = front.database, front.keys
 
     @routes.get("/session")

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from chassis import cli, idempotency
+from chassis import access, cli, idempotency
 from chassis.failpoints import reach
 from chassis.service import Runtime, Service
 from chassis.settings import ServiceSettings
@@ -27,7 +27,7 @@ class EntryView(BaseModel):
 
 
 def routers(runtime: Runtime[ServiceSettings]) -> Sequence[APIRouter]:
-    routes = APIRouter(prefix="/v1")
+    routes = APIRouter(prefix="/v1", dependencies=[access.anyone("the commander asks")])
 
     @routes.post("/entries", status_code=201)
     async def add_entry(body: AddEntry, request: Request) -> EntryView:

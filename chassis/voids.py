@@ -1,0 +1,106 @@
+"""Voids: which access tokens are void though they have not expired, known in every api process without asking (sec-A10).
+
+The worker hears of them in its urgent lane and notes them; each api process mirrors the notes of the last minutes in
+memory: loaded before it is ready, read again at the bell and every second. Nothing is kept that outlives every token.
+"""
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from chassis.handlers import Handlers, Lane
+from chassis.loop import Loop
+from chassis.postgres import Connection, Database
+from chassis.settings import LARGEST_CLOCK_SKEW
+from chassis.tokens import LONGEST_SECONDS, Claims
+from contracts.auth import TokensVoided
+from contracts.message import Envelope
+
+BELL = "voided_tokens"
+EVERY_SECONDS = 1.0
+"""Between two looks, where the bell is not heard."""
+KEPT_SECONDS = LONGEST_SECONDS + LARGEST_CLOCK_SKEW
+"""How long a note matters: the longest life of a token, from the clock that is furthest ahead."""
+
+
+class Voids:
+    """One process's mirror; until it was loaded, nobody knows which tokens are good."""
+
+    def __init__(self) -> None:
+        self.loaded = False
+        self._sessions: frozenset[UUID] = frozenset()
+        self._epochs: Mapping[UUID, int] = {}
+
+    def update(self, sessions: Iterable[UUID], epochs: Mapping[UUID, int]) -> None:
+        """Take these for all that are void: tokens of sessions, and those of accounts below an epoch."""
+        self._sessions, self._epochs, self.loaded = frozenset(sessions), dict(epochs), True
+
+    def hold(self, claims: Claims) -> bool:
+        """Tell whether a token is void; a system's never is, it is not asked for anew by signing in."""
+        if claims.session_id in self._sessions:
+            return True
+        account_id = claims.account_id
+        return account_id is not None and (claims.epoch or 0) < self._epochs.get(account_id, 0)
+
+
+def hear(handlers: Handlers) -> None:
+    """Have a service's worker note which tokens are void; for the `consumers.py` of every service with callers."""
+    handlers.on(TokensVoided, lane=Lane.URGENT)(note_voided_tokens)
+
+
+def are_heard(handlers: Handlers) -> bool:
+    """Tell whether a service notes which tokens are void."""
+    return any(message is TokensVoided for _, message, _ in handlers.registered())
+
+
+def mirror(database: Database, voids: Voids) -> Loop:
+    """Make the loop that keeps a process's mirror true."""
+
+    async def tick() -> int:
+        async with database.transaction() as conn:
+            voids.update(*await find_voided(conn))
+        return 0
+
+    loop = Loop("voided_tokens", tick, every=EVERY_SECONDS)
+    database.bell.hear(BELL, loop.wake)
+    return loop
+
+
+# What came too late to void anything is not kept. An epoch is never lowered by what comes out of order.
+NOTE_VOIDED = """
+insert into voided_tokens (account_id, session_id, below_epoch)
+select $1, $2, $3 where $4::timestamptz > now() - make_interval(secs => $5)
+on conflict on constraint voided_tokens_once do update set
+    below_epoch = greatest(voided_tokens.below_epoch, excluded.below_epoch), noted_at = now()"""
+
+
+async def note_voided_tokens(conn: Connection, message: TokensVoided, _: Envelope) -> None:
+    """Note which tokens are void; every api process of this service knows it right after the commit."""
+    await note(conn, message)
+
+
+async def note(conn: Connection, message: TokensVoided) -> None:
+    """Note in the caller's transaction which tokens are void, also where no message came: in the service that decides it."""
+    which = message.account_id, message.session_id, message.below_epoch
+    await conn.execute(NOTE_VOIDED, *which, message.voided_at, KEPT_SECONDS)
+    conn.context.rings.add(BELL)
+
+
+SELECT_VOIDED = """
+select account_id, session_id, below_epoch from voided_tokens where noted_at > now() - make_interval(secs => $1)"""
+
+
+async def find_voided(conn: Connection) -> tuple[set[UUID], dict[UUID, int]]:
+    """Give the sessions whose tokens are void, and for accounts the epoch below which theirs are."""
+    rows = await conn.fetch(SELECT_VOIDED, KEPT_SECONDS)
+    sessions = {row["session_id"] for row in rows if row["session_id"] is not None}
+    return sessions, {row["account_id"]: row["below_epoch"] for row in rows if row["below_epoch"] is not None}
+
+
+PRUNE = """
+delete from voided_tokens where ctid in (
+    select ctid from voided_tokens where noted_at < now() - make_interval(secs => $1) limit $2)"""
+
+
+async def prune(conn: Connection, limit: int) -> int:
+    """Forget what no token can be void by any more, a bounded number at a time; gives how many."""
+    return int((await conn.execute(PRUNE, KEPT_SECONDS, limit)).rpartition(" ")[2])
