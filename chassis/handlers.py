@@ -191,11 +191,11 @@ def read(model: type[M], arrival: Arrival) -> M:
 
 def open_sealed(message: M, envelope: Envelope, identity: Identity) -> M:
     """Open the fields that are sealed to this service; raises `CannotOpen`."""
-    own = [name for name, reader in message.readers.items() if reader == identity.service]
+    own = {name: sealed for name, sealed in message.seals().items() if message.readers[name] == identity.service}
     if not own:
         return message
     opened = {
-        name: identity.keyring.opened(getattr(message, name), Place(envelope.id, envelope.type, name)) for name in own
+        name: identity.keyring.opened(sealed, Place(envelope.id, envelope.type, name)) for name, sealed in own.items()
     }
     return message.model_copy(update=opened)
 

@@ -1,4 +1,4 @@
-"""What `auth` says and is asked: who has an account and where mail reaches them, which codes and tokens are good."""
+"""What `auth` says and is asked: who has an account, where mail reaches them, what they may do, which codes are good."""
 
 from enum import StrEnum
 from typing import Annotated, Self
@@ -9,7 +9,20 @@ from pydantic import Field, model_validator
 from contracts.message import Id, Message, Time
 from contracts.privacy import Auth, Notifications, Privacy, Sealed
 from contracts.requests import Accepted, NotProven, Refused
-from contracts.topics import ACCOUNTS, AUTH_ANSWERS, AUTH_REQUESTS, CODES, SESSIONS
+from contracts.rights import OrganisationKind
+from contracts.topics import (
+    ACCESS_ORDERS,
+    ACCOUNTS,
+    AUTH_ANSWERS,
+    AUTH_REQUESTS,
+    CODES,
+    ORGANISATIONS,
+    RIGHTS,
+    SESSIONS,
+)
+
+Number = Annotated[str, Field(pattern="^[0-9]{9}$")]
+"""Organisasjonsnummer in Enhetsregisteret."""
 
 
 class Purpose(StrEnum):
@@ -83,6 +96,60 @@ class TokensVoided(Message, topic=SESSIONS, key="account_id", overtakes=True):
         return self
 
 
+class OrganisationChanged(Message, topic=ORGANISATIONS, key="organisation_id", overtakes=True):
+    """An organisation's whole state; a reader keeps the highest (epoch, version) it has seen.
+
+    Name and number travel in the clear: registers of organisations are public.
+    """
+
+    organisation_id: Id
+    epoch: Annotated[int, Field(ge=1), Privacy.OPEN]
+    version: Annotated[int, Field(ge=1), Privacy.OPEN]
+    active: Annotated[bool, Privacy.OPEN]
+    """Nobody acts for one that is not."""
+    kind: Annotated[OrganisationKind, Privacy.OPEN]
+    name: Annotated[str, Privacy.OPEN]
+    number: Annotated[Number | None, Privacy.OPEN] = None
+
+
+class RightsChanged(Message, topic=RIGHTS, key="membership_id", overtakes=True):
+    """All that an account may do for an organisation; a reader keeps the highest (epoch, version) it has seen.
+
+    No groups: it may no longer act there. A membership is never forgotten, so that no reader brings rights back.
+    """
+
+    membership_id: Id
+    account_id: Id
+    organisation_id: Id
+    epoch: Annotated[int, Field(ge=1), Privacy.OPEN]
+    version: Annotated[int, Field(ge=1), Privacy.OPEN]
+    groups: Annotated[tuple[str, ...], Privacy.OPEN]
+    """Names of groups of rights, sorted; `contracts.rights` says what each holds."""
+
+
+class AccessOrdered(Message, topic=ACCESS_ORDERS, key="order_id"):
+    """Somebody orders access (C3, U29): who may grant it is told that something waits, and reads it in the portal."""
+
+    order_id: Id
+    organisation_id: Id
+    audience: Annotated[tuple[UUID, ...], Privacy.ID]
+    """The accounts that may decide."""
+    ordered_at: Time
+
+
+class AccessDecided(Message, topic=ACCESS_ORDERS, key="order_id"):
+    """An order for access was decided; who ordered it is told so, at the address that was typed in."""
+
+    order_id: Id
+    organisation_id: Id
+    granted: Annotated[bool, Privacy.OPEN]
+    account_id: Annotated[UUID | None, Privacy.ID] = None
+    """Whose access it is, where it was granted."""
+    address: Annotated[Sealed[Notifications], Privacy.PERSONAL]
+    language: Annotated[Sealed[Notifications], Privacy.PERSONAL]
+    decided_at: Time
+
+
 class RegisterAccount(Message, topic=AUTH_REQUESTS, key="registration_id"):
     """Asks for an account, so that its holder may log in; `RequestAccepted` gives the account's id.
 
@@ -92,9 +159,46 @@ class RegisterAccount(Message, topic=AUTH_REQUESTS, key="registration_id"):
     registration_id: Id
     """The sender's own id of this registration; those of one id are acted on in order."""
     organisation_id: Id
-    """Whose member or employee the holder is: the sender must be allowed to act for it."""
+    """Whose member or employee the holder is: it must be registered, and the sender must be allowed to act for it."""
     address: Annotated[Sealed[Auth], Privacy.PERSONAL]
     language: Annotated[Sealed[Auth], Privacy.PERSONAL]
+    user_name: Annotated[Sealed[Auth] | None, Privacy.PERSONAL] = None
+    """What the holder logs in with, where that is not the address (L1)."""
+    full_name: Annotated[Sealed[Auth] | None, Privacy.PERSONAL] = None
+
+
+class RegisterOrganisation(Message, topic=AUTH_REQUESTS, key="organisation_id"):
+    """Asks for a customer's organisation under an id that the sender chose, or for its new name and number.
+
+    `RequestAccepted` gives the same id.
+    """
+
+    organisation_id: Id
+    name: Annotated[str, Field(min_length=1, max_length=200), Privacy.OPEN]
+    number: Annotated[Number | None, Privacy.OPEN] = None
+
+
+class GrantRight(Message, topic=AUTH_REQUESTS, key="account_id"):
+    """Asks for a group of rights that was bought; `RequestAccepted` gives the membership's id."""
+
+    account_id: Id
+    organisation_id: Id
+    group: Annotated[str, Field(min_length=1, max_length=100), Privacy.OPEN]
+
+
+class RevokeRight(Message, topic=AUTH_REQUESTS, key="account_id"):
+    """Asks for a group of rights to be taken away; `RequestAccepted` gives the membership's id."""
+
+    account_id: Id
+    organisation_id: Id
+    group: Annotated[str, Field(min_length=1, max_length=100), Privacy.OPEN]
+
+
+class DeactivateAccount(Message, topic=AUTH_REQUESTS, key="account_id"):
+    """Asks that an account of the organisation logs in no more; `RequestAccepted` gives the account's id."""
+
+    account_id: Id
+    organisation_id: Id
 
 
 class RequestAccepted(Accepted, Message, topic=AUTH_ANSWERS, key="request_id"):

@@ -68,8 +68,8 @@ class Message(BaseModel):
         return str(getattr(self, self.key_field))
 
     def seals(self) -> dict[str, Sealed[Any]]:
-        """Give the sealed fields by name."""
-        return {name: getattr(self, name) for name in self.readers}
+        """Give the sealed fields by name, without those that are None."""
+        return {name: sealed for name in self.readers if (sealed := getattr(self, name)) is not None}
 
 
 def privacy_of(message: type[BaseModel], name: str, field: FieldInfo) -> Privacy:

@@ -1,7 +1,8 @@
 """Privacy: how a field of a message may travel, and the sealed text that only one reader opens."""
 
 from enum import StrEnum
-from typing import Any, Generic, Literal, Self, TypeVar, get_args
+from types import NoneType, UnionType
+from typing import Any, Generic, Literal, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -105,7 +106,11 @@ class Sealed(Generic[Reader]):
 
 
 def reader_of(annotation: object) -> str | None:
-    """Name the one reader of a `Sealed[...]` annotation, or None for any other type."""
+    """Name the one reader of a `Sealed[...]` annotation, or of one that may be None; None for any other type."""
+    if isinstance(annotation, UnionType) or get_origin(annotation) is Union:
+        annotation, *others = (part for part in get_args(annotation) if part is not NoneType)
+        if others:
+            return None
     if getattr(annotation, "__origin__", None) is not Sealed:
         return None
     (reader,) = get_args(get_args(annotation)[0])

@@ -54,10 +54,23 @@ def secrets(name: str) -> Topic:
 
 ACCOUNTS = Topic("auth.accounts.v1")
 CODES = secrets("auth.codes.v1")
+ACCESS_ORDERS = Topic("auth.access-orders.v1")
 AUTH_ANSWERS = Topic("auth.answers.v1")
 AUTH_REQUESTS = Topic("auth.requests.v1")
+ORGANISATIONS = Topic("auth.organisations.v1")
+RIGHTS = Topic("auth.rights.v1")
 SESSIONS = Topic("auth.sessions.v1")
 DELIVERIES = Topic("notifications.deliveries.v1")
 
-ALL = (ACCOUNTS, AUTH_ANSWERS, AUTH_REQUESTS, CODES, SESSIONS, DELIVERIES)
+ALL = (
+    ACCESS_ORDERS,
+    ACCOUNTS,
+    AUTH_ANSWERS,
+    AUTH_REQUESTS,
+    CODES,
+    DELIVERIES,
+    ORGANISATIONS,
+    RIGHTS,
+    SESSIONS,
+)
 BY_NAME = {topic.name: topic for topic in ALL}

@@ -65,7 +65,7 @@ def test_an_example_is_read_by_the_present_class_and_opened_by_its_reader(kind: 
     assert example.topic == message.topic.name
     for name, reader in message.readers.items():
         opened = handlers.open_sealed(message, envelope, Identity(reader, golden.keyring(reader)))
-        assert getattr(opened, name).clear
+        assert name not in message.seals() or getattr(opened, name).clear
 
 
 @pytest.mark.goal("sec-P2")

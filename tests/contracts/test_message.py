@@ -39,7 +39,7 @@ WRONG_FIELDS: dict[str, tuple[Any, str]] = {
     "a list of models": (Annotated[list[Inner], Privacy.OPEN], "a nested model hides"),
     "models by name": (Annotated[dict[str, list[Inner]], Privacy.OPEN], "a nested model hides"),
     "sealed texts in a list": (Annotated[list[Sealed[Notifications]], Privacy.OPEN], "inside another type is never"),
-    "perhaps sealed": (Annotated[Sealed[Notifications] | None, Privacy.OPEN], "inside another type is never"),
+    "perhaps sealed and open": (Annotated[Sealed[Notifications] | None, Privacy.OPEN], "of class `personal` or"),
 }
 
 
@@ -95,6 +95,17 @@ def test_sealed_fields_name_their_reader_and_whether_they_are_secret() -> None:
     secret = make(Annotated[Sealed[Notifications], Privacy.SECRET], topic=CODES)
     assert personal.readers == secret.readers == {"extra": "notifications"}
     assert (personal.holds_secrets, secret.holds_secrets) == (False, True)
+
+
+def test_a_sealed_field_that_may_be_none_is_sealed_where_it_is_given() -> None:
+    perhaps = make(Annotated[Sealed[Notifications] | None, Privacy.PERSONAL])
+    assert perhaps.readers == {"extra": "notifications"}
+    thing_id = uuid4()
+    none, some = (perhaps.model_validate({"thing_id": thing_id, "extra": extra}) for extra in (None, Sealed[Any]("x")))
+    assert (none.seals(), list(some.seals())) == ({}, ["extra"])
+    assert none.model_dump(mode="json")["extra"] is None
+    with pytest.raises(Exception, match="has not been sealed"):
+        some.model_dump_json()
 
 
 def test_a_reader_ignores_fields_it_does_not_know_and_refuses_missing_ones() -> None:
