@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from uuid import UUID
 
+from chassis import outbox
 from chassis.ghosts import Ghost
 from chassis.postgres import Connection
-from contracts.auth import AccountChanged, AccountErased
+from contracts.auth import AccountChanged, AccountErased, TokensVoided
 from services.auth.codes import store as codes
 from services.auth.people import accounts
 from services.auth.people.errors import NoSuchAccount
@@ -14,8 +15,17 @@ from services.auth.sessions import store as sessions
 
 
 async def end_all(conn: Connection) -> Mapping[str, int]:
-    """End every open code and session: some were used, ended or tried against in the time that is lost (sec-A1, sec-A10)."""
-    return {"codes_ended": await codes.end_all(conn), "sessions_ended": await sessions.end_all(conn)}
+    """End every open code and session: some were used, ended or tried against in the time that is lost (sec-A1, sec-A10).
+
+    With a session end its refresh tokens. No access token from before is good for those accounts: the epoch has been raised.
+    """
+    codes_ended, ended = await codes.end_all(conn), await sessions.end_all(conn)
+    for each in ended:
+        await outbox.add(
+            conn,
+            TokensVoided(account_id=each.account_id, below_epoch=each.below_epoch, voided_at=each.ended_at),
+        )
+    return {"codes_ended": codes_ended, "sessions_ended": sum(each.count for each in ended)}
 
 
 async def settle(conn: Connection, ghost: Ghost) -> str | None:

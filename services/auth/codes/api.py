@@ -12,7 +12,7 @@ from chassis import access, idempotency
 from chassis.failpoints import reach
 from services.auth.codes import login_codes, store
 from services.auth.codes.limits import Limits
-from services.auth.front import BrowserCookie, Front
+from services.auth.front import BrowserCookie, Front, SessionCookie
 from services.auth.people.addresses import TypedAddress
 from services.auth.sessions import sessions
 from services.auth.sessions.api import SessionView, show_to
@@ -124,7 +124,10 @@ def _add_redeeming(routes: APIRouter, codes: _Codes) -> None:
 
     @routes.post("/sessions", status_code=201)
     async def log_in(
-        body: RedeemCode, response: Response, browser: Annotated[str, Depends(front.browser_of)]
+        body: RedeemCode,
+        response: Response,
+        browser: Annotated[str, Depends(front.browser_of)],
+        before: SessionCookie = None,
     ) -> SessionView:
         async with database.transaction() as conn:  # The try is counted for good before the code is judged.
             attempt = await login_codes.count_attempt(
@@ -132,6 +135,6 @@ def _add_redeeming(routes: APIRouter, codes: _Codes) -> None:
             )
         reach("api.counted")
         async with database.transaction() as conn:
-            token = await login_codes.redeem(conn, attempt, body.code, keys=keys, chance=front.chance)
+            token = await login_codes.redeem(conn, attempt, body.code, keys=keys, chance=front.chance, replacing=before)
             session = await sessions.current(conn, token, keys=keys)
         return show_to(response, token, session)

@@ -139,8 +139,13 @@ async def count_attempt(conn: Connection, challenge_id: UUID, *, browser: str, l
     return Attempt(attempt_id, subject, open_to_it, browser_digest, address_digest)
 
 
-async def redeem(conn: Connection, attempt: Attempt, code: str, *, keys: Keys, chance: Chance) -> str:
-    """Exchange a code for a session and give its token; raises `WrongCode` alike for all that is no good (sec-A9)."""
+async def redeem(  # noqa: PLR0913 -- what is judged, and with what the session is made.
+    conn: Connection, attempt: Attempt, code: str, *, keys: Keys, chance: Chance, replacing: str | None = None
+) -> str:
+    """Exchange a code for a session and give its token; raises `WrongCode` alike for all that is no good (sec-A9).
+
+    `replacing` is the token of the session that the browser had until now.
+    """
     await store.lock_subject(
         conn, attempt.subject
     )  # Codes of one browser tried at once would deadlock, or both log in.
@@ -155,7 +160,9 @@ async def redeem(conn: Connection, attempt: Attempt, code: str, *, keys: Keys, c
         address_digest=attempt.address_digest,
     )
     reach("codes.used")
-    return await sessions.start(conn, account_id, browser_digest=attempt.browser_digest, keys=keys, chance=chance)
+    return await sessions.start(
+        conn, account_id, browser_digest=attempt.browser_digest, keys=keys, chance=chance, replacing=replacing
+    )
 
 
 def _digest(keys: Keys, challenge_id: UUID, code: str) -> bytes:

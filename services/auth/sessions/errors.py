@@ -1,4 +1,4 @@
-"""What is declined about sessions; each docstring is what the person reads."""
+"""What is declined about sessions and tokens; each docstring is what the person reads."""
 
 from chassis.errors import Kind, Refusal
 
@@ -10,3 +10,18 @@ class NotLoggedIn(Refusal):
     """
 
     kind = Kind.UNAUTHENTICATED
+
+
+class NoSuchSession(Refusal):
+    """You have no open session of this id."""
+
+    kind = Kind.MISSING
+
+
+class NoSuchOrganisation(Refusal):
+    """There is no organisation of this id that you may act for.
+
+    Those who administer its users can give you access.
+    """
+
+    kind = Kind.MISSING

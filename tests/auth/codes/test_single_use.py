@@ -69,7 +69,7 @@ async def test_a_try_counts_though_its_judgement_fails(
 async def test_a_log_in_that_fails_half_way_leaves_the_code_usable(
     world: World, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise ConnectionResetError
 
     await world.add(KARI)

@@ -1,8 +1,11 @@
 """Sessions: how long they last, what ends them, and what of them is kept."""
 
+from uuid import UUID
+
 import pytest
 
-from tests.auth.world import Owner, World, age
+from contracts.auth import TokensVoided
+from tests.auth.world import WRONG, Owner, World, age
 
 KARI = "kari@example.no"
 
@@ -84,3 +87,46 @@ async def test_only_a_keyed_digest_of_the_token_is_kept(world: World, owner: Own
     (row,) = await owner.fetch("select token_digest, s::text as whole from auth.sessions s")
     assert row["token_digest"] == world.keys.digest("session", token)
     assert token not in row["whole"]
+
+
+@pytest.mark.goal("sec-A16")
+@pytest.mark.goal("sec-A10")
+async def test_a_log_in_ends_the_session_that_the_browser_came_with(world: World, owner: Owner) -> None:
+    await world.add(KARI)
+    browser = await world.logged_in(KARI)
+    before = browser.cookies["__Host-session"]
+    challenge, mail = await world.asked(KARI, browser)
+    assert (await browser.redeem(challenge, mail.code)).status_code == 201
+    planted = world.browser()
+    planted.cookies["__Host-session"] = before
+    assert [(await each.session()).status_code for each in (browser, planted)] == [200, 401]
+    first = await owner.fetchval("select id from auth.sessions order by started_at limit 1")
+    assert await voided(owner) == [(first, None)]
+
+
+@pytest.mark.goal("sec-A16")
+async def test_a_log_in_that_is_refused_leaves_the_session_of_the_browser_alone(world: World) -> None:
+    await world.add(KARI)
+    browser = await world.logged_in(KARI)
+    challenge, _ = await world.asked(KARI, browser)
+    assert (await browser.redeem(challenge, WRONG)).status_code == 403
+    assert (await browser.session()).status_code == 200
+
+
+@pytest.mark.goal("sec-A10")
+async def test_logging_out_voids_the_tokens_of_the_session_once(world: World, owner: Owner) -> None:
+    await world.add(KARI)
+    browser = await world.logged_in(KARI)
+    token = browser.cookies["__Host-session"]
+    for _ in range(2):
+        browser.cookies["__Host-session"] = token
+        await browser.send("DELETE", "/v1/session")
+    (session_id,) = [row["id"] for row in await owner.fetch("select id from auth.sessions")]
+    assert await voided(owner) == [(session_id, None)]
+
+
+async def voided(owner: Owner) -> list[tuple[UUID | None, int | None]]:
+    """Give what was told to be void, in order: a session, or what is below an epoch."""
+    rows = await owner.fetch("select payload from auth.outbox where type = $1 order by id", TokensVoided.type)
+    told = [TokensVoided.model_validate_json(row["payload"]) for row in rows]
+    return [(each.session_id, each.below_epoch) for each in told]
