@@ -37,7 +37,7 @@ test: setup ## Pass all tests, on real PostgreSQL and Kafka
 	@$(STACK) $(PYTEST)
 
 faults: setup ## Break everything while it works and count the damage: SEED=7, SEEDS=20, BROKERS=3
-	@$(if $(SEED)$(BROKERS),,SAMBAND_TEST_FULL=1 $(STACK) $(RUN) -m pytest -q tests/faults/test_interleavings.py tests/faults/test_replicas.py)
+	@$(if $(SEED)$(BROKERS),,SAMBAND_TEST_FULL=1 $(STACK) $(RUN) -m pytest -q tests/faults/test_interleavings.py tests/faults/test_replicas.py tests/chassis/test_scope.py)
 	@$(RUN) -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(BROKERS),--brokers $(BROKERS))
 
 mutants: setup ## Switch each safety piece off, one at a time: every one must be noticed

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -29,8 +28,9 @@ from tests.chassis.test_trials import Client
 from tests.conftest import ROOT, Clone, OpenDatabase
 from tests.support.effects import Owner
 from tests.support.lanes import TOPIC, body, headers
+from tests.support.lengths import FULL
 
-REQUESTS = 10_000 if os.environ.get("SAMBAND_TEST_FULL") == "1" else 1_000
+REQUESTS = 10_000 if FULL else 1_000
 OURS, THEIRS = UUID(int=1), UUID(int=2)
 
 CREATE_CASES = """
