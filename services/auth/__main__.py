@@ -12,10 +12,10 @@ from chassis.service import Runtime, Service
 from chassis.upkeep import Upkeep
 from services.auth import commands, restore, workers
 from services.auth.codes import api as codes
-from services.auth.codes.limits import Limits
 from services.auth.consumers import HANDLERS
 from services.auth.front import Front
 from services.auth.keys import Keys, Secrets
+from services.auth.limits import Limits
 from services.auth.people import accounts
 from services.auth.sessions import api as sessions
 from services.auth.settings import AuthSettings

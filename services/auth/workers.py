@@ -4,8 +4,8 @@ from chassis.loop import Loop
 from chassis.postgres import Database
 from services.auth.codes import login_codes
 from services.auth.codes import store as codes
-from services.auth.codes.limits import Limits
 from services.auth.keys import Chance, Keys
+from services.auth.limits import Limits
 from services.auth.sessions import store as sessions
 
 POLL_SECONDS = 0.5

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from chassis.errors import Misconfigured
-from services.auth.codes.limits import Limits
+from services.auth.limits import Limits
 from services.auth.settings import AuthSettings
 from tests.auth.world import CODE_KEY
 

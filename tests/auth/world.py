@@ -24,9 +24,9 @@ from chassis.texts import Texts
 from services.auth.__main__ import SERVICE
 from services.auth.codes import api as codes
 from services.auth.codes import login_codes
-from services.auth.codes.limits import Limits
 from services.auth.front import Front
 from services.auth.keys import ALPHABET, Keys
+from services.auth.limits import Limits
 from services.auth.people import accounts
 from services.auth.people.addresses import normalise
 from services.auth.people.store import Account

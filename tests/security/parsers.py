@@ -35,9 +35,9 @@ from chassis.texts import CatalogueError, Language, Texts
 from contracts import catalogue, compatibility, message, privacy
 from contracts.message import Envelope
 from contracts.requests import SIGNATURE, SOURCE
-from services.auth.codes.limits import Limits
-from services.auth.people import accounts, addresses
-from services.auth.people.errors import WrongAddress, WrongLanguage
+from services.auth.limits import Limits
+from services.auth.people import accounts, addresses, user_names
+from services.auth.people.errors import WrongAddress, WrongLanguage, WrongUserName
 from services.auth.settings import AuthSettings
 from services.notifications.settings import NotificationsSettings
 
@@ -281,6 +281,15 @@ def _stays_as_it_is(_: str, address: str) -> None:
     assert addresses.normalise(address) == address
 
 
+def _is_its_own_key(_: str, key: str) -> None:
+    assert user_names.key_of(key) == key
+    assert "@" not in key
+
+
+def _reads_as_itself(_: str, login: str) -> None:
+    assert user_names.read_login(login) == login
+
+
 def _is_a_traceparent_or_none(_: Any, found: str | None) -> None:
     assert found is None or tracing.TRACEPARENT.fullmatch(found)
 
@@ -367,7 +376,7 @@ PARSERS: Mapping[str, Parser] = {
     "services.auth.people.accounts.language_of": Parser(
         accounts.language_of, st.text(), (WrongLanguage,), _is_a_language
     ),
-    "services.auth.codes.limits.Limits.of_source": Parser(
+    "services.auth.limits.Limits.of_source": Parser(
         Limits(known_networks={ipaddress.ip_network("10.0.0.0/8"): 5_000}).of_source,
         st.text() | st.ip_addresses().map(str),
         NEVER,
@@ -375,6 +384,13 @@ PARSERS: Mapping[str, Parser] = {
     ),
     "services.auth.people.addresses.normalise": Parser(
         addresses.normalise, st.emails() | st.text(), (WrongAddress,), _stays_as_it_is
+    ),
+    "services.auth.people.user_names.key_of": Parser(user_names.key_of, st.text(), (WrongUserName,), _is_its_own_key),
+    "services.auth.people.user_names.choose": Parser(
+        lambda text: user_names.choose(text, addresses.Address("kari@example.no")), st.text(), (WrongUserName,)
+    ),
+    "services.auth.people.user_names.read_login": Parser(
+        user_names.read_login, st.emails() | st.text(), NEVER, _reads_as_itself
     ),
 }
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from chassis import access, idempotency
 from chassis.failpoints import reach
 from services.auth.codes import login_codes, store
-from services.auth.codes.limits import Limits
 from services.auth.front import BrowserCookie, Front, SessionCookie
+from services.auth.limits import Limits
 from services.auth.people.addresses import TypedAddress
 from services.auth.sessions import sessions
 from services.auth.sessions.api import SessionView, show_to

@@ -13,9 +13,9 @@ from contracts.auth import OtpRequested, Purpose
 from contracts.privacy import Sealed
 from services.auth.codes import store
 from services.auth.codes.errors import TooManyTries, WrongCode
-from services.auth.codes.limits import Limits, network_of
 from services.auth.codes.store import Challenge
 from services.auth.keys import Chance, Keys
+from services.auth.limits import Limits, network_of
 from services.auth.people import store as people
 from services.auth.people.addresses import Address
 from services.auth.people.store import Account

@@ -31,3 +31,18 @@ class WrongLanguage(Refusal):
     """
 
     kind = Kind.UNPROCESSABLE
+
+
+class WrongUserName(Refusal):
+    """This cannot be a user name.
+
+    It has at most 100 visible characters and no @. Whoever has no user name logs in with the e-mail address.
+    """
+
+    kind = Kind.UNPROCESSABLE
+
+
+class UserNameTaken(Refusal):
+    """A user with this user name already exists."""
+
+    kind = Kind.CONFLICT

@@ -1,10 +1,12 @@
 """SQL of people."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from chassis.postgres import Connection
 from services.auth.people.addresses import Address
+from services.auth.people.user_names import Login
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,44 @@ async def lock_account_by_address(conn: Connection, address: Address) -> Account
     """Find an account and keep others from issuing codes for it until the transaction ends."""
     row = await conn.fetchrow(LOCK_ACCOUNT_BY_ADDRESS, address)
     return None if row is None else Account(*row)
+
+
+LOCK_ACCOUNT_BY_LOGIN = """
+select id, address, language, active, current_epoch(), version from accounts where address = $1 or user_name_key = $1
+for no key update"""
+
+
+async def lock_account_by_login(conn: Connection, login: Login) -> Account | None:
+    """Find an account by its address or its user name, which is never an address; locked as above."""
+    row = await conn.fetchrow(LOCK_ACCOUNT_BY_LOGIN, login)
+    return None if row is None else Account(*row)
+
+
+SELECT_USER_NAME = "select coalesce(user_name, address) from accounts where id = $1"
+
+
+async def get_user_name(conn: Connection, account_id: UUID) -> str:
+    """Give what an account logs in with: its user name, or its address where it has none."""
+    return str(await conn.fetchval(SELECT_USER_NAME, account_id))
+
+
+RAISE_SECURITY_EPOCH = """
+update accounts set security_epoch = security_epoch + 1 where id = $1
+returning (current_epoch()::bigint << 32) | security_epoch, now()"""
+
+END_SESSIONS_OF_ACCOUNT = """
+update sessions set ended_at = now() where account_id = $1 and ended_at is null and id is distinct from $2"""
+
+
+async def raise_security_epoch(
+    conn: Connection, account_id: UUID, *, except_session: UUID | None
+) -> tuple[int, datetime] | None:
+    """End an account's sessions but one; gives the epoch below which its tokens are void, and when. None without account."""
+    row = await conn.fetchrow(RAISE_SECURITY_EPOCH, account_id)
+    if row is None:
+        return None
+    await conn.execute(END_SESSIONS_OF_ACCOUNT, account_id, except_session)
+    return row[0], row[1]
 
 
 LOCK_ACCOUNTS = """

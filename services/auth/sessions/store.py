@@ -64,7 +64,7 @@ update sessions s set seen_at = now() from accounts a
 where s.token_digest = $1 and s.ended_at is null and s.ends_at > now() and s.seen_at > now() - interval '30 minutes'
   and a.id = s.account_id and a.active
 returning s.id, s.account_id, a.address, a.language, s.started_at, s.seen_at, s.ends_at, s.organisation_id, s.assurance,
-    s.method, current_epoch()::bigint << 32 | 1"""
+    s.method, current_epoch()::bigint << 32 | a.security_epoch"""
 
 
 async def touch_session(conn: Connection, token_digest: bytes) -> Session | None:
@@ -78,7 +78,7 @@ update sessions s set seen_at = now() from accounts a
 where s.id = $1 and s.ended_at is null and s.ends_at > now() and s.seen_at > now() - interval '30 minutes'
   and a.id = s.account_id and a.active
 returning s.id, s.account_id, a.address, a.language, s.started_at, s.seen_at, s.ends_at, s.organisation_id, s.assurance,
-    s.method, current_epoch()::bigint << 32 | 1"""
+    s.method, current_epoch()::bigint << 32 | a.security_epoch"""
 
 
 async def touch_session_by_id(conn: Connection, session_id: UUID) -> Session | None:

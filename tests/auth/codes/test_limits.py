@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from services.auth.codes import login_codes
-from services.auth.codes.limits import Limits
+from services.auth.limits import Limits
 from services.auth.people.addresses import normalise
 from tests.auth.world import WRONG, Owner, World, age
 
