@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from chassis import ghosts, keysets, migrate, postgres, topics
+from chassis import ghosts, keysets, migrate, postgres, tokens, topics, voids
 from chassis import settings as environment
 from chassis.errors import CannotLook, Misconfigured
 from chassis.keysets import KeySets
@@ -101,13 +101,22 @@ async def _keys(of: Service[Any], read: ServiceSettings) -> Finding:
     sets = KeySets(of.name, read.public_keys, read.private_keys)
     try:
         found, systems = keysets.list_keys(sets), list(Systems.load(read.systems))
+        issued = list(tokens.read_keys(read.token_keys)) if read.token_keys else []
     except Misconfigured as error:
         return _wrong("keys", str(error), "mount what is missing; `keys list` shows what is there")
     if faults := keysets.faults(sets, of.sealed_to):
         return _wrong("keys", "; ".join(faults), "mend the sets before anything is sealed; `keys list` shows each key")
+    given = [read.token_keys is not None, read.token_issuer is not None]
+    if any(given) != all(given) or (voids.are_heard(of.handlers) and not any(given)):
+        return _wrong(
+            "keys",
+            "SAMBAND_TOKEN_KEYS and SAMBAND_TOKEN_ISSUER are not both set",
+            "set both: without them this service cannot tell whose access tokens are good",
+        )
     used = [key.key for key in found if key.used_by_writers and key.reader == of.name]
     asking = f"; {len(systems)} systems may send requests" if systems else ""
-    return _ok("keys", f"{len(found)} keys fit together; writers seal to {', '.join(used)}{asking}")
+    signing = f"; access tokens are signed by {', '.join(issued)}" if issued else ""
+    return _ok("keys", f"{len(found)} keys fit together; writers seal to {', '.join(used)}{asking}{signing}")
 
 
 async def _postgres(conn: "Connection") -> Finding:

@@ -33,3 +33,17 @@ def make_system(
         (folder / half / file).write_text(content, encoding="utf-8")
         (folder / half / file).chmod(0o600)
     return folder / "outside" / file
+
+
+def make_tokens(folder: Path) -> tuple[Path, Path]:
+    """Make the key that access tokens are signed with: the public set for every service, and the private key of auth."""
+    key = signing.new_key("auth-tokens-1")
+    public, private = folder / "tokens.json", folder / "private" / "auth-tokens.json"
+    for path, content in (
+        (public, {"keys": [key.as_dict(private=False)]}),
+        (private, key.as_dict(private=True)),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content), encoding="utf-8")
+        path.chmod(0o600)
+    return public, private

@@ -32,6 +32,7 @@ SERVICES = ("auth", "notifications")
 SYSTEM = "membership"
 """A system outside that may ask for all that can be asked for, on anybody's behalf."""
 ROLES = (("auth", "api"), ("auth", "worker"), ("notifications", "worker"))
+ISSUER = "https://auth.eksempelforbundet.example"
 ORGANISATION = {
     "SAMBAND_ORGANISATION": "Eksempelforbundet",
     "SAMBAND_CODE_SENDER": "ikkesvar@eksempelforbundet.example",
@@ -149,6 +150,7 @@ async def platform(  # noqa: PLR0913 - what a platform may differ in; all but tw
     urls = await provision(running.postgres, name, modules)
     keys = running.folder / f"keys-{name}"
     keysets.make(keys, modules)
+    token_keys, token_key = keysets.make_tokens(keys)
     system_key = keysets.make_system(keys, SYSTEM, [each.type for each in messages() if each.topic.takes_requests])
     # A killed worker's partitions move after the session, and nobody shares out requests; a laptop need not wait as long
     # as a cluster.
@@ -163,12 +165,14 @@ async def platform(  # noqa: PLR0913 - what a platform may differ in; all but tw
         service: {
             **_inherited(),
             **common,
-            **_own(service, smtp_port),
+            **_own(service, smtp_port, token_key),
             "SAMBAND_DATABASE_URL": urls[service].app,
             "SAMBAND_OWNER_DATABASE_URL": urls[service].owner,
             "SAMBAND_PUBLIC_KEYS": str(keys / "public"),
             "SAMBAND_PRIVATE_KEYS": str(keys / "private" / f"{service}.json"),
             "SAMBAND_SYSTEMS": str(keys / "systems"),
+            "SAMBAND_TOKEN_KEYS": str(token_keys),
+            "SAMBAND_TOKEN_ISSUER": ISSUER,
         }
         for service in modules
     }
@@ -182,10 +186,13 @@ async def platform(  # noqa: PLR0913 - what a platform may differ in; all but tw
         yield made
 
 
-def _own(service: str, smtp_port: int) -> dict[str, str]:
+def _own(service: str, smtp_port: int, token_key: Path) -> dict[str, str]:
     if service == "auth":
-        key = base64.b64encode(secrets.token_bytes(32)).decode()
-        return {"SAMBAND_CODE_KEY": key, "SAMBAND_MAIL_SENDER": ORGANISATION["SAMBAND_CODE_SENDER"]}
+        return {
+            "SAMBAND_CODE_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+            "SAMBAND_MAIL_SENDER": ORGANISATION["SAMBAND_CODE_SENDER"],
+            "SAMBAND_TOKEN_KEY": str(token_key),
+        }
     if service != "notifications":
         return {}
     return {

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -15,6 +16,7 @@ from chassis.errors import CannotLook
 from chassis.postgres import Database
 from chassis.upkeep import Finding, Verdict
 from contracts.topics import ALL
+from deploy.local import keysets
 from deploy.local import topics as kafka_topics
 from deploy.local.mailbox import Mailbox
 from deploy.local.ports import free_port
@@ -208,6 +210,21 @@ async def test_a_migration_that_is_missing_is_named(examine: Examine, owner: Own
     assert found.found == "1 are missing: auth 0001_create_accounts_and_codes.sql"
     assert found.do == "run `python -m services.auth migrate`"
     await owner.execute("create table auth.spoilt ()")  # This database is not given to another test.
+
+
+async def test_whose_access_tokens_are_good_is_looked_at(examine: Examine, tmp_path: Path) -> None:
+    public, private = keysets.make_tokens(tmp_path)
+    good = (await examine(TOKEN_KEYS=str(public), TOKEN_ISSUER="https://auth.example.no"))["keys"]
+    assert (good.verdict, "access tokens are signed by auth-tokens-1" in good.found) == (Verdict.OK, True)
+    for keys, issuer, says in (
+        (str(public), None, "SAMBAND_TOKEN_ISSUER are not both set"),
+        (None, "https://auth.example.no", "SAMBAND_TOKEN_ISSUER are not both set"),
+        (str(private), "https://auth.example.no", "is not a JWK Set"),
+        (str(tmp_path / "none.json"), "https://auth.example.no", "cannot be read"),
+    ):
+        found = (await examine(TOKEN_KEYS=keys, TOKEN_ISSUER=issuer))["keys"]
+        assert found.verdict is Verdict.WRONG
+        assert says in found.found
 
 
 async def test_keys_that_do_not_fit_are_told_of(examine: Examine, clone: Clone) -> None:

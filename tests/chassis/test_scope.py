@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
-from chassis import cli, dead_letters, scope
+from chassis import cli, dead_letters, logging, scope
 from chassis.consume import Consumer
 from chassis.dead_letters import Retries
 from chassis.handlers import Handlers, Lane
@@ -28,9 +28,9 @@ from tests.chassis.test_trials import Client
 from tests.conftest import ROOT, Clone, OpenDatabase
 from tests.support.effects import Owner
 from tests.support.lanes import TOPIC, body, headers
-from tests.support.lengths import FULL
+from tests.support.lengths import length
 
-REQUESTS = 10_000 if FULL else 1_000
+REQUESTS = length(1_000, 10_000)
 OURS, THEIRS = UUID(int=1), UUID(int=2)
 
 CREATE_CASES = """
@@ -282,6 +282,7 @@ async def test_an_operators_command_sees_all(
         print(scope.current())
         return 0
 
+    monkeypatch.setattr(logging, "configure", lambda *_: None)
     keys = clone.cluster.keys
     monkeypatch.setenv("SAMBAND_DATABASE_URL", clone.urls("things").app)
     monkeypatch.setenv("SAMBAND_PUBLIC_KEYS", str(keys / "public"))
