@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
-from chassis import bodies, handlers, http, idempotency, requests, sealing, settings, signing, texts, tracing
+from chassis import bodies, handlers, http, idempotency, requests, sealing, settings, signing, texts, tokens, tracing
 from chassis.arrival import ATTRIBUTES, Arrival, Broken, read_envelope
 from chassis.commands import command
 from chassis.errors import Misconfigured
@@ -32,6 +32,7 @@ from chassis.sealing import CannotOpen, Keyring, Place
 from chassis.signing import NotProven
 from chassis.systems import System, Systems
 from chassis.texts import CatalogueError, Language, Texts
+from chassis.tokens import BadToken
 from contracts import catalogue, compatibility, message, privacy
 from contracts.message import Envelope
 from contracts.requests import SIGNATURE, SOURCE
@@ -40,6 +41,7 @@ from services.auth.people import accounts, addresses, user_names
 from services.auth.people.errors import WrongAddress, WrongLanguage, WrongUserName
 from services.auth.settings import AuthSettings
 from services.notifications.settings import NotificationsSettings
+from tests.support import tickets
 
 NEVER: tuple[type[Exception], ...] = ()
 
@@ -125,6 +127,21 @@ VALUES = _MODELS.flatmap(
         | _DEEP,
     )
 )
+_CLAIM = st.sampled_from(["iss", "aud", "sub", "iat", "exp", "jti", "sid", "epoch", "org", "rights", "acr", "terms"])
+_CLAIMS = (
+    st.dictionaries(_CLAIM, JSON).map(lambda changes: json.dumps(tickets.body() | changes).encode())
+    | JSON.map(json.dumps).map(str.encode)
+    | st.binary(max_size=60)
+    | _DEEP.map(lambda content: content[:4_000])
+)
+_HEAD = st.dictionaries(st.sampled_from(["alg", "typ", "kid", "crit", "jwk"]), JSON).map(
+    lambda changes: {"alg": "Ed25519", "typ": "at+jwt", "kid": "auth-1"} | changes
+)
+TOKENS = (
+    st.text()
+    | st.lists(st.text(max_size=20), min_size=3, max_size=3).map(".".join)
+    | st.builds(tickets.signed, _HEAD.map(json.dumps).map(str.encode) | st.binary(max_size=40), _CLAIMS)
+)
 _CONTENT = st.sampled_from(["application/json", "application/json; charset=latin-1", "multipart/form-data", "text/x"])
 SENT = st.tuples(
     st.lists(
@@ -194,6 +211,11 @@ def _load_keyring(content: bytes) -> Keyring:
 def _read_key(content: bytes) -> signing.Key:
     with _written("key.json", content) as path:
         return signing.read_key(path)
+
+
+def _read_token_keys(content: bytes) -> Mapping[str, signing.Key]:
+    with _written("tokens.json", content) as path:
+        return tokens.read_keys(path)
 
 
 def _load_systems(content: bytes) -> Systems:
@@ -360,6 +382,8 @@ PARSERS: Mapping[str, Parser] = {
     "chassis.texts.choose_language": Parser(
         lambda header: texts.choose_language(header, Language.EN), st.none() | _LATIN, NEVER, _is_a_language
     ),
+    "chassis.tokens.Verifier.verify": Parser(tickets.verifier().verify, TOKENS, (BadToken,)),
+    "chassis.tokens.read_keys": Parser(_read_token_keys, CONFIGURED, CONFIG),
     "chassis.tracing.read_header": Parser(
         tracing.read_header,
         st.none() | st.binary(max_size=60) | st.from_regex(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", fullmatch=True),
