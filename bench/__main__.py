@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench import consumers, pipeline, report, services, tracing, usage
+from bench import consumers, pipeline, report, services, tokens, tracing, usage
 from bench.crew import Figures
 from bench.plan import Plan, full, quick
 from bench.report import Report
@@ -30,6 +30,7 @@ PARTS: Mapping[str, Part] = {
     "pipeline": pipeline.measure,
     "consumers": consumers.measure,
     "tracing": tracing.measure,
+    "tokens": tokens.measure,
 }
 PAGE = CHECKOUT / "docs" / "performance.md"
 EXAMPLES = """\
@@ -37,7 +38,7 @@ examples:
   python -m bench                              everything, about 12 minutes
   python -m bench --quick                      that everything works, about a minute
   python -m bench --only pipeline --repeats 5  the outbox and its relay alone, more carefully
-  python -m bench --markdown                   and put the table into docs/performance.md
+  python -m bench --markdown                   and put the tables into docs/performance.md
 
 exit code: 0 when everything was measured, 1 when a part failed or, with --strict, a target was missed
 """
@@ -58,7 +59,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--no-fsync", action="store_true", help="let PostgreSQL not wait for the disk, in every row")
     made.add_argument("--json", type=Path, default=CHECKOUT / ".local" / "bench.json", help="default .local/bench.json")
-    made.add_argument("--markdown", action="store_true", help="replace the table in docs/performance.md")
+    made.add_argument(
+        "--markdown", action="store_true", help="replace the tables of what was measured in docs/performance.md"
+    )
     made.add_argument("--strict", action="store_true", help="a missed target is an error")
     return made
 
@@ -98,7 +101,7 @@ async def run(given: argparse.Namespace) -> int:
     found.save(given.json)
     print(found.text(), flush=True)
     if given.markdown:
-        report.put_between_markers(PAGE, found.markdown())
+        report.put_between_markers(PAGE, found.sections())
     missed = f"{len(found.missed)} target(s) missed" if found.missed else "all targets met"
     tell(f"done: {missed}, {len(failures)} part(s) failed; all figures in {given.json}")
     return 1 if failures or (given.strict and found.missed) else 0

@@ -1,6 +1,6 @@
 """Figures: what each number is called, what is aimed at, and how they are shown."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -145,12 +145,28 @@ TRACING = (
     Figure("tracing.none_memory_mib", "memory of a consumer without tracing, MiB"),
     Figure("tracing.all_memory_mib", "… with all traces, MiB"),
 )
-ALL = (*PIPELINE, *SERVICES, *CONSUMERS, *TRACING)
+TOKENS = (
+    Figure("tokens.new_us", "CPU of checking an access token that is new, µs", at_most(200)),
+    Figure("tokens.new_per_second", "… checks of one core, /s"),
+    Figure("tokens.es256_new_us", "… signed by ES256 instead of Ed25519, µs", at_most(200)),
+    Figure("tokens.es256_new_per_second", "… checks of one core, /s"),
+    Figure("tokens.known_us", "CPU of checking one that came before, µs"),
+    Figure("tokens.known_per_second", "… checks of one core, /s"),
+)
+PARTS: Mapping[str, Sequence[Figure]] = {
+    "pipeline": PIPELINE,
+    "services": SERVICES,
+    "consumers": CONSUMERS,
+    "tracing": TRACING,
+    "tokens": TOKENS,
+}
+"""Each part with its rows, in the order of the table."""
+ALL = tuple(figure for part in PARTS.values() for figure in part)
 
 
-def rows(figures: Figures) -> list[Row]:
+def rows(figures: Figures, of: Sequence[Figure] = ALL) -> list[Row]:
     """Give the rows of what was measured, in order."""
-    return [Row(figure, figures[figure.key]) for figure in ALL if figure.key in figures]
+    return [Row(figure, figures[figure.key]) for figure in of if figure.key in figures]
 
 
 def nested(figures: Figures) -> dict[str, Any]:

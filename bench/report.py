@@ -3,17 +3,18 @@
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.crew import Figures
-from bench.figures import Row, nested, rows
+from bench.figures import PARTS, Row, nested, rows
 from bench.plan import Plan
 
 HEAD = ("what", "value", "target", "")
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+SECTION = "### "
 
 
 class NoMarkers(Exception):
@@ -59,11 +60,15 @@ class Report:
         ]
         return "\n".join([self.conditions(), "", *lines])
 
-    def markdown(self) -> str:
-        """Write the table for a page."""
-        lines = [f"| {' | '.join(cells)} |" for cells in (HEAD, ("---", "---:", "---", "---"))]
-        lines += [f"| {' | '.join(row.cells())} |" for row in self.rows]
-        return "\n".join([f"{self.conditions()}.", "", *lines])
+    def sections(self) -> dict[str, str]:
+        """Write the table of each part that was measured for a page, below what its figures depend on."""
+        head = [f"| {' | '.join(cells)} |" for cells in (HEAD, ("---", "---:", "---", "---"))]
+        tables = {part: rows(self.figures, figures) for part, figures in PARTS.items()}
+        return {
+            part: "\n".join([f"{self.conditions()}.", "", *head, *(f"| {' | '.join(row.cells())} |" for row in table)])
+            for part, table in tables.items()
+            if table
+        }
 
     def as_dict(self) -> dict[str, Any]:
         targets = {row.figure.key: row.verdict for row in self.rows if row.figure.target}
@@ -93,10 +98,14 @@ def machine() -> str:
     return f"{cores} core{'s' if cores > 1 else ''}, {platform.system()} {platform.machine()}"
 
 
-def put_between_markers(page: Path, text: str) -> None:
-    """Replace what stands between the page's markers; raises `NoMarkers`."""
+def put_between_markers(page: Path, sections: Mapping[str, str]) -> None:
+    """Replace these sections between the page's markers and leave the others of an earlier run; raises `NoMarkers`."""
     before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    old, end, after = rest.partition(END)
     if not (begin and end):
         raise NoMarkers(f"{page} has no {BEGIN} … {END}")
+    there = dict(part.partition("\n")[::2] for part in old.split(SECTION)[1:])
+    found = {part: text.strip() for part, text in {**there, **sections}.items()}
+    order = [*PARTS, *found.keys() - PARTS.keys()]
+    text = "\n\n".join(f"{SECTION}{part}\n\n{found[part]}" for part in order if part in found)
     page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")

@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bench import figures
+from bench import figures, tokens
 from bench.figures import ALL, TRACING, at_least, at_most
 from bench.plan import quick
 from bench.report import BEGIN, END, NoMarkers, Report, put_between_markers
@@ -27,7 +29,7 @@ def test_a_target_is_met_up_to_its_limit(target: figures.Target, met: tuple[floa
 
 
 def test_every_target_of_the_architecture_is_in_the_table() -> None:
-    assert sum(figure.target is not None for figure in ALL) == 11
+    assert sum(figure.target is not None for figure in ALL) == 13
     assert len({figure.key for figure in ALL}) == len(ALL)
 
 
@@ -57,9 +59,29 @@ def test_json_nests_by_offered_rate_and_tells_the_conditions(tmp_path: Path) -> 
 
 def test_only_what_stands_between_the_markers_is_replaced(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    put_between_markers(page, "new")
-    assert page.read_text() == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    page.write_text(f"before\n### not ours\n{BEGIN}\nold\n{END}\nafter\n")
+    put_between_markers(page, {"pipeline": "new"})
+    assert page.read_text() == f"before\n### not ours\n{BEGIN}\n### pipeline\n\nnew\n{END}\nafter\n"
     page.write_text("nothing")
     with pytest.raises(NoMarkers):
-        put_between_markers(page, "new")
+        put_between_markers(page, {"pipeline": "new"})
+
+
+def test_the_tables_of_parts_that_were_not_measured_stay(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"{BEGIN}\n{END}\n")
+    put_between_markers(page, {"tokens": "t1\n\n| a |", "pipeline": "p1"})
+    put_between_markers(page, {"services": "s2", "pipeline": "p2"})
+    sections = "### pipeline\n\np2\n\n### services\n\ns2\n\n### tokens\n\nt1\n\n| a |"
+    assert page.read_text() == f"{BEGIN}\n{sections}\n{END}\n"
+    measured = report(tokens__new_us=150.0, pgbench_per_second=1.0).sections()
+    assert list(measured) == ["pipeline", "tokens"]
+    assert "| CPU of checking an access token that is new, µs | 150 | ≤ 200 | met |" in measured["tokens"]
+
+
+async def test_a_check_of_a_token_is_measured_as_a_service_makes_it() -> None:
+    no_servers: Any = None
+    found = await tokens.measure(no_servers, replace(PLAN, seconds=0.05))
+    assert set(found) == {figure.key for figure in figures.TOKENS}
+    assert found["tokens.known_us"] < found["tokens.new_us"]
+    assert found["tokens.new_per_second"] == pytest.approx(1e6 / found["tokens.new_us"])
