@@ -7,13 +7,17 @@ memory: loaded before it is ready, read again at the bell and every second. Noth
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
+import structlog
+
 from chassis.handlers import Handlers, Lane
 from chassis.loop import Loop
-from chassis.postgres import Connection, Database
+from chassis.postgres import Connection, Database, is_outage
 from chassis.settings import LARGEST_CLOCK_SKEW
 from chassis.tokens import LONGEST_SECONDS, Claims
 from contracts.auth import TokensVoided
 from contracts.message import Envelope
+
+log = structlog.get_logger()
 
 BELL = "voided_tokens"
 EVERY_SECONDS = 1.0
@@ -56,8 +60,15 @@ def mirror(database: Database, voids: Voids) -> Loop:
     """Make the loop that keeps a process's mirror true."""
 
     async def tick() -> int:
-        async with database.transaction() as conn:
-            voids.update(*await find_voided(conn))
+        try:
+            async with database.transaction() as conn:
+                voids.update(*await find_voided(conn))
+        except (
+            Exception
+        ) as error:  # A loop that fails waits longer and longer: here it must be true at once when all is back.
+            if not is_outage(error):
+                raise
+            log.warning("voided_tokens_not_read", error=type(error).__name__)
         return 0
 
     loop = Loop("voided_tokens", tick, every=EVERY_SECONDS)

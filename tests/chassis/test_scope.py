@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -11,21 +12,40 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
+from fastapi import APIRouter
 
-from chassis import cli, dead_letters, logging, scope
+from chassis import access, cli, dead_letters, http, logging, scope
+from chassis.arrival import Arrival
 from chassis.consume import Consumer
 from chassis.dead_letters import Retries
 from chassis.handlers import Handlers, Lane
 from chassis.loop import Loop
 from chassis.postgres import Connection, Database
+from chassis.requests import Requests
 from chassis.scope import STAFF, SYSTEM, Scope
 from chassis.service import Runtime, Service
 from chassis.settings import ServiceSettings
 from contracts.message import Envelope, Id, Message
 from contracts.privacy import Privacy
 from contracts.topics import ACCOUNTS
+from tests.chassis.http_app import client_of
 from tests.chassis.test_trials import Client
 from tests.conftest import ROOT, Clone, OpenDatabase
+from tests.support import tickets
+from tests.support.asking import KEY as SYSTEM_KEY
+from tests.support.asking import (
+    TAKEN,
+    Asker,
+    ChangeThing,
+    ThingRequestAccepted,
+    ThingRequestNotProven,
+    ThingRequestRefused,
+    ThingTaken,
+    arrival,
+    listening,
+    system,
+    take,
+)
 from tests.support.effects import Owner
 from tests.support.lanes import TOPIC, body, headers
 from tests.support.lengths import length
@@ -113,12 +133,18 @@ async def test_no_organisation_writes_a_row_of_another(database: Database) -> No
 
 @pytest.mark.goal("sec-P10")
 async def test_a_scope_ends_with_its_transaction_also_when_that_fails(database: Database) -> None:
+    async def nothing_is_left() -> None:
+        async with database.transaction() as conn:
+            assert not await conn.fetchval("select current_setting('samband.scope', true)")
+            assert conn.context.scope is None
+
+    with scope.entered(SYSTEM):
+        await texts(database)
+    await nothing_is_left()
     with scope.entered(SYSTEM), pytest.raises(LookupError):
         async with database.transaction():
             raise LookupError
-    async with database.transaction() as conn:
-        assert not await conn.fetchval("select current_setting('samband.scope', true)")
-        assert conn.context.scope is None
+    await nothing_is_left()
 
 
 class Asking:
@@ -273,6 +299,62 @@ async def test_within_a_batch_the_scope_is_told_only_where_it_changes(
     await consumer.receive(tuple(told(n, uuid4(), organisation) for n, organisation in enumerate(whose, 1)))
     assert len(notes.seen) == 7
     assert changes == [str(OURS), "system", str(THEIRS)]
+
+
+@pytest.mark.goal("sec-P10")
+async def test_each_request_of_a_system_is_acted_on_in_its_organisation_also_behind_one_that_was_refused(
+    database: Database, asker: Asker
+) -> None:
+    listening(database, replace(system("member", SYSTEM_KEY), organisations=frozenset({OURS, THEIRS})))
+    found, seen = Handlers(), list[tuple[int, list[str]]]()
+    asked = Requests(
+        found, accepted=ThingRequestAccepted, refused=ThingRequestRefused, not_proven=ThingRequestNotProven
+    )
+
+    @asked.on(ChangeThing)
+    async def look(conn: Connection, request: ChangeThing, _: object) -> None:
+        seen.append((request.n, [row[0] for row in await conn.fetch(SELECT_TEXTS)]))
+        if request.n == TAKEN:
+            raise ThingTaken(n=request.n)
+
+    @found.on(CaseTold)
+    async def hear(conn: Connection, _: CaseTold, __: Envelope) -> None:
+        seen.append((0, [row[0] for row in await conn.fetch(SELECT_TEXTS)]))
+
+    wanted = [(1, OURS), (TAKEN, THEIRS), (2, THEIRS), (3, OURS), (4, OURS), (TAKEN, OURS)]
+    signed = [asker.change(n, organisation=organisation) for n, organisation in wanted]
+    asking = [arrival(each, offset=n) for n, each in enumerate(signed)]
+    await take(database, *asking, Arrival.of(told(0, uuid4(), OURS)), found=found)
+    of = {OURS: ["ours"], THEIRS: ["theirs", "their secret"]}
+    assert seen == [(n, of[organisation]) for n, organisation in [*wanted, (0, OURS)]]
+    assert scope.current() is None
+
+
+@pytest.mark.goal("sec-P10")
+async def test_each_request_sees_the_rows_of_its_callers_organisation_and_one_that_declares_nothing_sees_none(
+    database: Database,
+) -> None:
+    routes = APIRouter()
+
+    async def list_texts() -> list[str]:
+        return await texts(database)
+
+    for path, depends in (
+        ("/cases", access.needs()),
+        ("/all-cases", access.needs(sees=STAFF)),
+        ("/open", access.anyone("a test asks")),
+        ("/counter", access.anyone("a test asks", sees=SYSTEM)),
+    ):
+        routes.add_api_route(path, list_texts, dependencies=[depends])
+    app = http.create_app(title="things", version="1", routers=[routes], authenticator=tickets.bearer())
+    ours, theirs = (tickets.carried(tickets.token(organisation_id=each)) for each in (OURS, THEIRS))
+    async with client_of(app) as client:
+        assert (await client.get("/cases", headers=ours)).json() == ["ours"]
+        assert (await client.get("/cases", headers=theirs)).json() == ["theirs", "their secret"]
+        assert (await client.get("/all-cases", headers=ours)).json() == ["ours", "theirs", "nobody's"]
+        assert (await client.get("/counter")).json() == ALL
+        refused = await client.get("/open", headers=ours)
+    assert (refused.status_code, "no scope" in refused.text) == (500, False)
 
 
 async def test_an_operators_command_sees_all(

@@ -192,6 +192,26 @@ async def test_a_service_whose_routes_need_a_caller_does_not_start_without_knowi
         await serve(SERVICE, settings, api=True, worker=False)
 
 
+@pytest.mark.goal("sec-A10")
+async def test_an_outage_of_postgres_leaves_the_mirror_as_it_was_and_is_over_when_it_is_over(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: object) -> None:
+        raise ConnectionError
+
+    mirror, said = Voids(), claims()
+    await note(database, of_session(said))
+    loop = voids.mirror(database, mirror)
+    await loop._tick()
+    with monkeypatch.context() as patched:
+        patched.setattr(voids, "find_voided", fail)
+        assert await loop._tick() == 0
+    assert mirror.hold(said)
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr(voids, "find_voided", lambda _: 1 / 0)
+        await loop._tick()
+
+
 async def voided(database: Database) -> tuple[set[UUID], dict[UUID, int]]:
     async with database.transaction() as conn:
         return await voids.find_voided(conn)

@@ -1,6 +1,6 @@
 """Every mutant, in the order in which they are hunted."""
 
-from tests.mutants.catalogue import asking, mailing, receiving, restoring, sending, signing_in, writing
+from tests.mutants.catalogue import asking, calling, mailing, receiving, restoring, sending, signing_in, writing
 
 EVERY = (
     *writing.MUTANTS,
@@ -9,5 +9,6 @@ EVERY = (
     *mailing.MUTANTS,
     *signing_in.MUTANTS,
     *asking.MUTANTS,
+    *calling.MUTANTS,
     *restoring.MUTANTS,
 )
