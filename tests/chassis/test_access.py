@@ -1,6 +1,7 @@
 """Access: every route says who may call it, the caller has what it needs, and the request sees their rows alone."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -69,29 +70,41 @@ async def ask(client: httpx2.AsyncClient, path: str, said: tokens.Claims | None 
 ALL_TERMS = {"privacy": "2", "handbook": "1"}
 
 
+Said = Callable[[], tokens.Claims]
+"""What a token says is made in the test: it is good for a minute only."""
+
+
+def person(**changes: Any) -> Said:
+    return partial(claims, **changes)
+
+
+def shop(**changes: Any) -> Said:
+    return partial(of_system, **changes)
+
+
 @pytest.mark.parametrize(
     ("path", "said", "seen"),
     [
-        ("/mine", claims(rights=frozenset()), str(ORGANISATION)),
-        ("/right", claims(), str(ORGANISATION)),
-        ("/surer", claims(assurance=Assurance.SUBSTANTIAL), str(ORGANISATION)),
-        ("/surer", claims(assurance=Assurance.HIGH), str(ORGANISATION)),
-        ("/terms", claims(terms=ALL_TERMS), str(ORGANISATION)),
-        ("/anywhere", claims(organisation_id=None), "nothing"),
-        ("/anywhere", claims(), str(ORGANISATION)),
-        ("/staff", claims(), "staff"),
-        ("/people", claims(organisation_id=None), "system"),
-        ("/systems", of_system(), str(ORGANISATION)),
-        ("/systems", claims(assurance=Assurance.HIGH), str(ORGANISATION)),
+        ("/mine", person(rights=frozenset()), str(ORGANISATION)),
+        ("/right", person(), str(ORGANISATION)),
+        ("/surer", person(assurance=Assurance.SUBSTANTIAL), str(ORGANISATION)),
+        ("/surer", person(assurance=Assurance.HIGH), str(ORGANISATION)),
+        ("/terms", person(terms=ALL_TERMS), str(ORGANISATION)),
+        ("/anywhere", person(organisation_id=None), "nothing"),
+        ("/anywhere", person(), str(ORGANISATION)),
+        ("/staff", person(), "staff"),
+        ("/people", person(organisation_id=None), "system"),
+        ("/systems", shop(), str(ORGANISATION)),
+        ("/systems", person(assurance=Assurance.HIGH), str(ORGANISATION)),
         ("/open", None, "nothing"),
-        ("/open", claims(), "nothing"),
+        ("/open", person(), "nothing"),
         ("/open-people", None, "system"),
     ],
 )
 async def test_who_has_what_is_needed_is_served_and_sees_their_rows(
-    path: str, said: tokens.Claims | None, seen: str, client: httpx2.AsyncClient
+    path: str, said: Said | None, seen: str, client: httpx2.AsyncClient
 ) -> None:
-    answer = await ask(client, path, said)
+    answer = await ask(client, path, said and said())
     assert (answer.status_code, answer.text) == (200, seen)
     assert scope.current() is None
 
@@ -101,23 +114,23 @@ async def test_who_has_what_is_needed_is_served_and_sees_their_rows(
     [
         ("/mine", None, 401, "not-signed-in"),
         ("/people", None, 401, "not-signed-in"),
-        ("/right", claims(rights=frozenset({"things.write"})), 403, "right-missing"),
-        ("/staff", claims(rights=frozenset()), 403, "right-missing"),
-        ("/mine", claims(organisation_id=None), 403, "no-organisation-chosen"),
-        ("/right", claims(organisation_id=None), 403, "no-organisation-chosen"),
-        ("/surer", claims(), 403, "assurance-too-low"),
-        ("/systems", claims(assurance=Assurance.SUBSTANTIAL), 403, "assurance-too-low"),
-        ("/terms", claims(), 403, "terms-not-accepted"),
-        ("/mine", of_system(), 403, "not-for-systems"),
-        ("/anywhere", of_system(), 403, "not-for-systems"),
-        ("/systems", of_system(rights=frozenset()), 403, "right-missing"),
-        ("/systems", of_system(organisation_id=None), 403, "no-organisation-chosen"),
+        ("/right", person(rights=frozenset({"things.write"})), 403, "right-missing"),
+        ("/staff", person(rights=frozenset()), 403, "right-missing"),
+        ("/mine", person(organisation_id=None), 403, "no-organisation-chosen"),
+        ("/right", person(organisation_id=None), 403, "no-organisation-chosen"),
+        ("/surer", person(), 403, "assurance-too-low"),
+        ("/systems", person(assurance=Assurance.SUBSTANTIAL), 403, "assurance-too-low"),
+        ("/terms", person(), 403, "terms-not-accepted"),
+        ("/mine", shop(), 403, "not-for-systems"),
+        ("/anywhere", shop(), 403, "not-for-systems"),
+        ("/systems", shop(rights=frozenset()), 403, "right-missing"),
+        ("/systems", shop(organisation_id=None), 403, "no-organisation-chosen"),
     ],
 )
 async def test_who_lacks_something_is_told_what(
-    path: str, said: tokens.Claims | None, status: int, kind: str, client: httpx2.AsyncClient
+    path: str, said: Said | None, status: int, kind: str, client: httpx2.AsyncClient
 ) -> None:
-    answer = await ask(client, path, said)
+    answer = await ask(client, path, said and said())
     assert (answer.status_code, answer.json()["type"]) == (status, f"urn:samband:problem:{kind}")
 
 
