@@ -1,4 +1,4 @@
-"""Access: who is calling, what a route needs of the caller, and whose rows the request may then see (L, sec-A10, sec-A11).
+"""Access: who is calling, what a route needs of the caller, and whose rows the request may then see (sec-A10, sec-A11).
 
 Every route declares one of two: `caller: Annotated[Caller, access.needs(right="cases.read")]`, or
 `dependencies=[access.anyone("why nobody signs in for this")]`. An app with a route that declares neither does not start.

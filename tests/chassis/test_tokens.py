@@ -18,6 +18,7 @@ from chassis import access, http, signing, tokens
 from chassis.errors import Misconfigured
 from chassis.signing import Key
 from chassis.tokens import Assurance, BadToken
+from deploy.local import keysets
 from tests.chassis.http_app import client_of, logged
 from tests.support.tickets import (
     CANARY,
@@ -338,3 +339,10 @@ def test_a_key_set_is_read_by_kid_and_one_that_is_missing_is_named(tmp_path: Pat
     assert list(tokens.read_keys(key_file(tmp_path, KEY, P256))) == ["auth-1", "auth-2"]
     with pytest.raises(Misconfigured, match=r"none\.json cannot be read"):
         tokens.read_keys(tmp_path / "none.json")
+
+
+def test_what_auth_signs_on_the_local_stack_is_good_there(tmp_path: Path) -> None:
+    public, private = keysets.make_tokens(tmp_path)
+    said = claims()
+    known = tokens.Verifier(tokens.read_keys(public), issuer=said.issuer, audience=said.audience)
+    assert known.verify(tokens.sign(said, signing.read_key(private))) == said
