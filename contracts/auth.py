@@ -150,6 +150,81 @@ class AccessDecided(Message, topic=ACCESS_ORDERS, key="order_id"):
     decided_at: Time
 
 
+class OtpRequestedV2(Message, topic=CODES, key="challenge_id", major=2):
+    """A one-time code for something else than to log in was issued and is to be mailed to the account's address (G1).
+
+    As the first version, which goes on for log-ins; but `purpose` is open, because each new one would break readers of a
+    closed list: `activation` (the first password, U5) and `password_reset` (a new one, U16) are known. Whoever reads one
+    that is unknown sets the message aside until a newer release knows it.
+    """
+
+    challenge_id: Id
+    account_id: Id
+    account_epoch: Annotated[int, Field(ge=1), Privacy.OPEN]
+    account_version: Annotated[int, Field(ge=1), Privacy.OPEN]
+    purpose: Annotated[str, Field(pattern="^[a-z_]{1,40}$"), Privacy.OPEN]
+    reference: Annotated[str, Field(pattern="^[A-Z0-9]{4}$"), Privacy.OPEN]
+    code: Annotated[Sealed[Notifications], Privacy.SECRET]
+    issued_at: Time
+    expires_at: Time
+
+
+class UserNameRequested(Message, topic=CODES, key="challenge_id"):
+    """A reminder of a user name was asked for and is to be mailed to the account's address (L3).
+
+    It is on the topic of codes although it opens no door: it is wanted as soon, and told of no longer. `user_name` is the
+    address for those who log in with it. After `expires_at` it is not sent.
+    """
+
+    challenge_id: Id
+    account_id: Id
+    account_epoch: Annotated[int, Field(ge=1), Privacy.OPEN]
+    account_version: Annotated[int, Field(ge=1), Privacy.OPEN]
+    user_name: Annotated[Sealed[Notifications], Privacy.PERSONAL]
+    asked_at: Time
+    expires_at: Time
+
+
+class PasswordInstructionsRequested(Message, topic=CODES, key="challenge_id"):
+    """Instructions for a new password were asked for and are to be mailed to the account's address (L5, L6).
+
+    `token` is what the link in the mail ends with: whoever brings it, once, before `expires_at`, chooses a password. No
+    password is in any mail.
+    """
+
+    challenge_id: Id
+    account_id: Id
+    account_epoch: Annotated[int, Field(ge=1), Privacy.OPEN]
+    account_version: Annotated[int, Field(ge=1), Privacy.OPEN]
+    token: Annotated[Sealed[Notifications], Privacy.SECRET]
+    issued_at: Time
+    expires_at: Time
+
+
+class PasswordChanged(Message, topic=ACCOUNTS, key="account_id"):
+    """An account's password was set: the first, a forgotten one's successor, or another. Its person is told.
+
+    On the topic of accounts, whose seven days let the notice outlast an outage of the mail. It holds nothing secret.
+    """
+
+    account_id: Id
+    account_epoch: Annotated[int, Field(ge=1), Privacy.OPEN]
+    account_version: Annotated[int, Field(ge=1), Privacy.OPEN]
+    changed_at: Time
+
+
+class AccountBlocked(Message, topic=ACCOUNTS, key="account_id"):
+    """Wrong passwords in a row have blocked an account in some browser until a time (L7). Its person is told, until then.
+
+    On the topic of accounts, because it is about one and holds nothing secret; a block itself is `auth`'s alone.
+    """
+
+    account_id: Id
+    account_epoch: Annotated[int, Field(ge=1), Privacy.OPEN]
+    account_version: Annotated[int, Field(ge=1), Privacy.OPEN]
+    until: Time
+
+
 class RegisterAccount(Message, topic=AUTH_REQUESTS, key="registration_id"):
     """Asks for an account, so that its holder may log in; `RequestAccepted` gives the account's id.
 

@@ -190,6 +190,7 @@ def _own(service: str, smtp_port: int, token_key: Path) -> dict[str, str]:
     if service == "auth":
         return {
             "SAMBAND_CODE_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+            "SAMBAND_PASSWORD_PEPPER": base64.b64encode(secrets.token_bytes(32)).decode(),
             "SAMBAND_MAIL_SENDER": ORGANISATION["SAMBAND_CODE_SENDER"],
             "SAMBAND_TOKEN_KEY": str(token_key),
         }

@@ -12,10 +12,13 @@ from chassis.service import Runtime, Service
 from chassis.upkeep import Upkeep
 from services.auth import commands, restore, workers
 from services.auth.codes import api as codes
+from services.auth.codes import password_api
 from services.auth.consumers import HANDLERS
 from services.auth.front import Front
 from services.auth.keys import Keys, Secrets
 from services.auth.limits import Limits
+from services.auth.passwords import api as passwords
+from services.auth.passwords.hashing import Hashing
 from services.auth.people import accounts
 from services.auth.sessions import api as sessions
 from services.auth.settings import AuthSettings
@@ -23,8 +26,14 @@ from services.auth.settings import AuthSettings
 
 def routers(runtime: Runtime[AuthSettings]) -> Sequence[APIRouter]:
     settings = runtime.settings
-    front = Front(runtime.database, settings, Keys(settings.code_key), Secrets())
-    return [codes.router(front, Limits.of(settings)), sessions.router(front)]
+    front = Front(runtime.database, settings, Keys(settings.code_key), Secrets(), Limits.of(settings))
+    hashing = Hashing(settings.password_pepper)
+    return [
+        codes.router(front),
+        password_api.router(front, hashing),
+        passwords.router(front, hashing),
+        sessions.router(front),
+    ]
 
 
 def loops(runtime: Runtime[AuthSettings]) -> Sequence[Loop]:

@@ -1,5 +1,6 @@
 """Operators' commands of auth."""
 
+from services.auth.passwords import commands as passwords
 from services.auth.people import commands as people
 
-COMMANDS = people.COMMANDS
+COMMANDS = (*people.COMMANDS, *passwords.COMMANDS)

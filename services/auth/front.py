@@ -8,6 +8,7 @@ from fastapi import Cookie, Request, Response
 from chassis import http
 from chassis.postgres import Database
 from services.auth.keys import Chance, Keys
+from services.auth.limits import Limits
 from services.auth.settings import AuthSettings
 
 BROWSER, SESSION = "__Host-browser", "__Host-session"
@@ -25,6 +26,7 @@ class Front:
     settings: AuthSettings
     keys: Keys
     chance: Chance
+    limits: Limits
 
     def browser_of(self, response: Response, browser: BrowserCookie = None) -> str:
         """Name the browser: a cookie of its own, given to whoever has none."""

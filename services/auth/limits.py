@@ -1,4 +1,4 @@
-"""Limits: how many codes and tries, as in sec-A2 and sec-A4."""
+"""Limits: how many codes and tries, as in sec-A2, sec-A4 and sec-A7."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +17,9 @@ class Limits:
     tries_per_quarter: int = 10
     failures_per_day: int = 20
     source_limit: int = 300
+    tries_in_a_row: int = 5
+    block_minutes: int = 15
+    reset_lifts_block: bool = False
     known_networks: Mapping[Network, int] | None = None
 
     @classmethod
@@ -29,11 +32,14 @@ class Limits:
             tries_per_quarter=settings.tries_per_quarter,
             failures_per_day=settings.failures_per_day,
             source_limit=settings.source_limit,
+            tries_in_a_row=settings.tries_in_a_row,
+            block_minutes=settings.block_minutes,
+            reset_lifts_block=settings.reset_lifts_block,
             known_networks=settings.known_networks,
         )
 
     def of_source(self, source: str) -> int:
-        """Give how many codes may be asked for from a network address in an hour."""
+        """Give how many codes may be asked for, or wrong passwords tried, from a network address in an hour."""
         networks = self.known_networks or {}
         try:
             found = ip_address(source)

@@ -7,11 +7,14 @@ from uuid import UUID
 from chassis import outbox
 from chassis.ghosts import Ghost
 from chassis.postgres import Connection
-from contracts.auth import AccountChanged, AccountErased, TokensVoided
+from contracts.auth import AccountChanged, AccountErased, PasswordChanged, TokensVoided
 from services.auth.codes import store as codes
+from services.auth.passwords import store as passwords
 from services.auth.people import accounts
 from services.auth.people.errors import NoSuchAccount
 from services.auth.sessions import store as sessions
+
+OF_ACCOUNTS = frozenset({AccountChanged.type, AccountErased.type, PasswordChanged.type})
 
 
 async def end_all(conn: Connection) -> Mapping[str, int]:
@@ -29,13 +32,18 @@ async def end_all(conn: Connection) -> Mapping[str, int]:
 
 
 async def settle(conn: Connection, ghost: Ghost) -> str | None:
-    """Erase again who was erased in the lost time, and let readers forget who only came into being in it."""
-    if ghost.type not in {AccountChanged.type, AccountErased.type} or ghost.arrival.envelope is None:
+    """Erase again who was erased in the lost time, and let readers forget who only came into being in it.
+
+    A password that was changed in it does not come back: others may have known it.
+    """
+    if ghost.type not in OF_ACCOUNTS or ghost.arrival.envelope is None:
         return None
     try:
         account_id = UUID(ghost.arrival.envelope.subject)
     except ValueError:
         return None
+    if ghost.type == PasswordChanged.type:
+        return "older password taken away" if await passwords.delete_password(conn, account_id) else None
     if ghost.type == AccountErased.type:
         with suppress(NoSuchAccount):  # It only came into being in the lost time.
             await accounts.erase(conn, account_id)

@@ -18,6 +18,18 @@ class AuthSettings(ServiceSettings):
     code_key: Annotated[
         SecretStr, Field(description="base64 of 32 bytes or more; digests of codes, addresses and tokens")
     ]
+    password_pepper: Annotated[
+        SecretStr,
+        Field(description="base64 of 32 bytes or more, another than the code key; without it no hash is any use"),
+    ]
+    password_words: Annotated[
+        tuple[str, ...], Field(description="JSON list of words that no password may be made of: names of organisations")
+    ] = ()
+    tries_in_a_row: Annotated[int, Field(ge=1, le=10, description="wrong passwords in a row before the block")] = 5
+    block_minutes: Annotated[int, Field(ge=1, le=60, description="how long the block after them lasts")] = 15
+    reset_lifts_block: Annotated[
+        bool, Field(description="a new password may be ordered while blocked, and lifts the block")
+    ] = False
     code_minutes: Annotated[int, Field(ge=1, le=10)] = 10
     codes_per_quarter: Annotated[int, Field(ge=1, description="codes mailed to one address in 15 minutes")] = 3
     tries_per_code: Annotated[int, Field(ge=1, le=5)] = 5
@@ -35,7 +47,7 @@ class AuthSettings(ServiceSettings):
         "ikkesvar@example.no"
     )
 
-    @field_validator("code_key")
+    @field_validator("code_key", "password_pepper")
     @classmethod
     def _is_long(cls, value: SecretStr) -> SecretStr:
         try:

@@ -2,28 +2,35 @@
 
 from chassis.loop import Loop
 from chassis.postgres import Database
-from services.auth.codes import login_codes
+from services.auth.codes import challenges
 from services.auth.codes import store as codes
 from services.auth.keys import Chance, Keys
 from services.auth.limits import Limits
+from services.auth.passwords import blocks
+from services.auth.passwords import store as passwords
 from services.auth.sessions import store as sessions
 
 POLL_SECONDS = 0.5
+BLOCK_SECONDS = 2.0
 PRUNE_SECONDS = 60.0
 CHUNK = 5_000
 
 
 def loops(database: Database, *, keys: Keys, chance: Chance, limits: Limits) -> list[Loop]:
-    """Make the loop that issues codes, woken when one is asked for, and the one that forgets what is over."""
+    """Make the loops: one issues codes, woken when one is asked for, one tells of blocks, one forgets what is over."""
 
     async def issue() -> int:
         async with database.transaction() as conn:
-            return int(await login_codes.issue_next(conn, limits=limits, keys=keys, chance=chance))
+            return int(await challenges.settle_next(conn, limits=limits, keys=keys, chance=chance))
+
+    async def tell() -> int:
+        async with database.transaction() as conn:
+            return int(await blocks.tell_next(conn))
 
     async def forget() -> int:
         async with database.transaction() as conn:
-            return max([await prune(conn, CHUNK) for prune in (codes.prune, sessions.prune)]) // CHUNK
+            return max([await prune(conn, CHUNK) for prune in (codes.prune, sessions.prune, passwords.prune)]) // CHUNK
 
     issuing = Loop("codes", issue, every=POLL_SECONDS)
-    database.bell.hear(login_codes.ASKED_BELL, issuing.wake)
-    return [issuing, Loop("auth_prune", forget, every=PRUNE_SECONDS)]
+    database.bell.hear(challenges.ASKED_BELL, issuing.wake)
+    return [issuing, Loop("blocks", tell, every=BLOCK_SECONDS), Loop("auth_prune", forget, every=PRUNE_SECONDS)]

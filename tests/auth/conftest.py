@@ -5,7 +5,7 @@ import pytest
 from chassis import postgres
 from chassis.postgres import Database
 from services.auth.settings import AuthSettings
-from tests.auth.world import CODE_KEY, SENDER, World
+from tests.auth.world import CODE_KEY, PEPPER, SENDER, World
 from tests.conftest import Clone, OpenDatabase
 
 
@@ -28,6 +28,7 @@ def auth_settings(clone: Clone) -> AuthSettings:
         public_keys=keys / "public",
         private_keys=keys / "private" / "auth.json",
         code_key=CODE_KEY,
+        password_pepper=PEPPER,
         mail_sender=SENDER,
     )
 

@@ -157,7 +157,7 @@ async def test_a_body_that_is_not_what_was_asked_for_is_refused(
         (REDEEM, {"colour": "red"}, "#/colour", "extra_forbidden"),
         (REDEEM, {"challenge_id": "7"}, "#/challenge_id", "uuid_parsing"),
         (REDEEM, {"code": 123456}, "#/code", "string_type"),
-        (REDEEM, {"code": "１２３４５６"}, "#/code", "string_pattern_mismatch"),
+        (REDEEM, {"code": "١٢٣٤٥٦"}, "#/code", "string_pattern_mismatch"),
         (REDEEM, {"code": "123456\n"}, "#/code", "string_pattern_mismatch"),
     ],
 )

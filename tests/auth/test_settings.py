@@ -5,17 +5,19 @@ import json
 from ipaddress import ip_network
 
 import pytest
+from pydantic import SecretStr
 
 from chassis.errors import Misconfigured
 from services.auth.limits import Limits
 from services.auth.settings import AuthSettings
-from tests.auth.world import CODE_KEY
+from tests.auth.world import CODE_KEY, PEPPER
 
 NEEDED = {
     "DATABASE_URL": "postgresql://auth_app@db.example.no/samband",
     "PUBLIC_KEYS": "keys/public",
     "PRIVATE_KEYS": "keys/auth.json",
     "CODE_KEY": CODE_KEY.get_secret_value(),
+    "PASSWORD_PEPPER": PEPPER.get_secret_value(),
 }
 
 
@@ -28,6 +30,7 @@ def read(monkeypatch: pytest.MonkeyPatch, **given: str) -> AuthSettings:
 def test_the_limits_are_those_that_are_published_unless_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Limits.of(read(monkeypatch)) == Limits(known_networks={})
     assert (Limits().tries_per_code, Limits().tries_per_quarter, Limits().failures_per_day) == (5, 10, 20)
+    assert (Limits().tries_in_a_row, Limits().block_minutes, Limits().reset_lifts_block) == (5, 15, False)
     assert (Limits().codes_per_quarter, Limits().source_limit, Limits().code_minutes) == (3, 300, 10)
 
 
@@ -40,10 +43,13 @@ def test_every_limit_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
         "TRIES_PER_QUARTER": "8",
         "FAILURES_PER_DAY": "19",
         "SOURCE_LIMIT": "200",
+        "TRIES_IN_A_ROW": "4",
+        "BLOCK_MINUTES": "20",
+        "RESET_LIFTS_BLOCK": "true",
         "KNOWN_NETWORKS": json.dumps(networks),
     }
     known = {ip_network(network): limit for network, limit in networks.items()}
-    assert Limits.of(read(monkeypatch, **given)) == Limits(9, 2, 4, 8, 19, 200, known)
+    assert Limits.of(read(monkeypatch, **given)) == Limits(9, 2, 4, 8, 19, 200, 4, 20, True, known)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +58,11 @@ def test_every_limit_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CODE_KEY", "not base64!", "must be base64"),
         ("CODE_KEY", base64.b64encode(b"k" * 31).decode(), "32 bytes"),
         ("CODE_KEY", "", "32 bytes"),
+        ("PASSWORD_PEPPER", "not base64!", "must be base64"),
+        ("PASSWORD_PEPPER", base64.b64encode(b"p" * 31).decode(), "32 bytes"),
+        ("TRIES_IN_A_ROW", "0", "1"),
+        ("TRIES_IN_A_ROW", "11", "10"),
+        ("BLOCK_MINUTES", "0", "1"),
         ("CODE_MINUTES", "11", "10"),
         ("TRIES_PER_CODE", "6", "5"),
         ("TRIES_PER_QUARTER", "11", "10"),
@@ -71,12 +82,14 @@ def test_a_setting_that_is_wrong_is_named_without_its_value(
     assert not value or value not in str(refused.value)
 
 
-def test_a_missing_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["SAMBAND_CODE_KEY", "SAMBAND_PASSWORD_PEPPER"])
+def test_a_missing_key_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     read(monkeypatch)
-    monkeypatch.delenv("SAMBAND_CODE_KEY")
-    with pytest.raises(Misconfigured, match="SAMBAND_CODE_KEY: is missing"):
+    monkeypatch.delenv(name)
+    with pytest.raises(Misconfigured, match=f"{name}: is missing"):
         AuthSettings.read("auth")
 
 
-def test_the_key_does_not_show_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert CODE_KEY.get_secret_value() not in repr(read(monkeypatch))
+@pytest.mark.parametrize("key", [CODE_KEY, PEPPER])
+def test_a_key_does_not_show_itself(monkeypatch: pytest.MonkeyPatch, key: SecretStr) -> None:
+    assert key.get_secret_value() not in repr(read(monkeypatch))

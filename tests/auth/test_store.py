@@ -34,8 +34,8 @@ async def test_every_statement_fits_the_schema(world: World) -> None:
     ("statement", "values", "index"),
     [
         (codes.CLAIM_ASK, (), "challenges_unsettled"),
-        (codes.SELECT_LIVE_CHALLENGES, (b"b",), "challenges_of_browser"),
-        (codes.COUNT_TRIES, (b"b", b"a"), "challenges_of_browser"),
+        (codes.SELECT_LIVE_CHALLENGES, (b"b", "login"), "challenges_of_browser"),
+        (codes.COUNT_TRIES, (b"b", b"a", "login"), "challenges_of_browser"),
         (codes.COUNT_ISSUED, (uuid4(), b"b"), "challenges_of_account"),
         (codes.COUNT_ATTEMPTS, (b"s",), "code_attempts_of_subject"),
         (codes.USE_CODE, ([uuid4()], [b"d"]), "using challenges_"),

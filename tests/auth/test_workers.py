@@ -24,7 +24,7 @@ def running(loop: Loop) -> "Iterator[asyncio.Task[None]]":
 
 
 async def test_a_code_is_issued_once_it_is_asked_for(world: World) -> None:
-    issuing, _ = loops(world)
+    issuing, *_ = loops(world)
     await world.add("kari@example.no")
     with running(issuing) as task:
         asked = [await world.browser().ask("kari@example.no") for _ in range(2)]
@@ -38,7 +38,7 @@ async def test_a_code_is_issued_once_it_is_asked_for(world: World) -> None:
 
 
 async def test_what_is_over_is_forgotten(world: World, owner: Owner) -> None:
-    _, pruning = loops(world)
+    *_, pruning = loops(world)
     await world.browser().ask("kari@example.no")
     await age(owner, "challenges", hours=24)
     with running(pruning) as task:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx2
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 from pydantic import SecretStr
 
@@ -23,19 +24,28 @@ from chassis.service import Runtime
 from chassis.texts import Texts
 from services.auth.__main__ import SERVICE
 from services.auth.codes import api as codes
-from services.auth.codes import login_codes
+from services.auth.codes import challenges, password_api
 from services.auth.front import Front
 from services.auth.keys import ALPHABET, Keys
 from services.auth.limits import Limits
+from services.auth.passwords import api as passwords
+from services.auth.passwords import blocks
+from services.auth.passwords import store as kept
+from services.auth.passwords.hashing import Hashing
 from services.auth.people import accounts
 from services.auth.people.addresses import normalise
 from services.auth.people.store import Account
+from services.auth.people.user_names import key_of
 from services.auth.sessions import api as sessions
 from services.auth.settings import AuthSettings
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 CODE_KEY = SecretStr(base64.b64encode(b"k" * 32).decode())
+PEPPER = SecretStr(base64.b64encode(b"p" * 32).decode())
+QUICK = Hashing(PEPPER, hasher=PasswordHasher(1, 8, 1), threads=1, waiting=100_000)
+"""Hashes in no time, so that thousands of guesses can be counted; tests/auth/passwords/test_hashing.py has the dear one."""
+PASSWORD = "fire blåbær under ei bru"
 SENDER = "ikkesvar@example.no"
 WRONG = "000000"
 """A code that the scripted chance never gives unless told to."""
@@ -68,6 +78,7 @@ class Mail:
     account_version: int
     reference: str
     code: str
+    purpose: str = "login"
 
 
 @dataclass(slots=True)
@@ -92,9 +103,9 @@ class Browser:
         self._keep(answer)
         return answer
 
-    async def ask(self, address: str) -> dict[str, Any]:
+    async def ask(self, address: str, path: str = "/v1/login-codes") -> dict[str, Any]:
         """Ask for a code and give the answer."""
-        answer = await self.send("POST", "/v1/login-codes", json={"address": address})
+        answer = await self.send("POST", path, json={"address": address})
         assert answer.status_code == 202, answer.text
         return dict(answer.json())
 
@@ -102,8 +113,19 @@ class Browser:
         body = {"challenge_id": challenge["challenge_id"], "code": code}
         return await self.send("POST", "/v1/sessions", json=body, headers=headers)
 
-    async def listed(self) -> list[dict[str, Any]]:
-        return list((await self.send("GET", "/v1/login-codes")).json()["items"])
+    async def log_in(self, login: str, password: str = PASSWORD, **headers: str) -> httpx2.Response:
+        body = {"login": login, "password": password}
+        return await self.send("POST", "/v1/sessions/by-password", json=body, headers=headers)
+
+    async def set_password(
+        self, path: str, challenge: Mapping[str, Any], code: str, password: str = PASSWORD, again: str | None = None
+    ) -> httpx2.Response:
+        """Set a password with a code; `path` is where the code was asked for."""
+        body = {"code": code, "new_password": password, "confirmation": password if again is None else again}
+        return await self.send("POST", f"{path}/{challenge['challenge_id']}/password", json=body)
+
+    async def listed(self, path: str = "/v1/login-codes") -> list[dict[str, Any]]:
+        return list((await self.send("GET", path)).json()["items"])
 
     async def session(self) -> httpx2.Response:
         return await self.send("GET", "/v1/session")
@@ -126,6 +148,7 @@ class World:
     limits: Limits = field(default_factory=Limits)
     keys: Keys = field(default_factory=lambda: Keys(CODE_KEY))
     chance: ScriptedChance = field(default_factory=ScriptedChance)
+    hashing: Hashing = QUICK
 
     @property
     def runtime(self) -> Runtime[AuthSettings]:
@@ -136,8 +159,13 @@ class World:
         return replace(self, limits=replace(self.limits, **limits))
 
     def app(self) -> FastAPI:
-        front = Front(self.database, self.settings, self.keys, self.chance)
-        routes = [codes.router(front, self.limits), sessions.router(front)]
+        front = Front(self.database, self.settings, self.keys, self.chance, self.limits)
+        routes = [
+            codes.router(front),
+            password_api.router(front, self.hashing),
+            passwords.router(front, self.hashing),
+            sessions.router(front),
+        ]
         texts = [Texts(SERVICE.folder / "locales")]
         return http.create_app(title="auth", version="1", routers=routes, texts=texts)
 
@@ -152,18 +180,45 @@ class World:
         async with self.database.transaction() as conn:
             return await accounts.add(conn, normalise(address), language)
 
+    async def add_with_password(self, address: str, password: str = PASSWORD, user_name: str | None = None) -> Account:
+        account = await self.add(address)
+        async with self.database.transaction() as conn:
+            await kept.replace_password(conn, account.id, self.hashing.hash(account.id, password))
+            if user_name is not None:
+                name = (account.id, user_name, key_of(user_name))
+                await conn.execute("update accounts set (user_name, user_name_key) = ($2, $3) where id = $1", *name)
+        return account
+
+    async def tell_all_blocks(self) -> None:
+        """Owe the mails about all blocks, as the worker does."""
+        while True:
+            async with self.database.transaction() as conn:
+                if not await blocks.tell_next(conn):
+                    return
+
+    async def told(self, kind: str) -> list[dict[str, Any]]:
+        """Read what is owed to the bus of one type, sealed fields opened with notifications' key."""
+        async with self.database.transaction() as conn:
+            rows = await conn.fetch("select * from outbox where type = $1 order by id", kind)
+        return [self._opened(row["message_id"], row["type"], json.loads(row["payload"])) for row in rows]
+
+    def _opened(self, message_id: UUID, kind: str, told: dict[str, Any]) -> dict[str, Any]:
+        sealed = {name: value for name, value in told.items() if isinstance(value, str) and value.count(".") == 4}
+        places = {name: Place(str(message_id), kind, name) for name in sealed}
+        return told | {name: self.reader.open(value, places[name]) for name, value in sealed.items()}
+
     async def issue_next(self) -> bool:
         async with self.database.transaction() as conn:
-            return await login_codes.issue_next(conn, limits=self.limits, keys=self.keys, chance=self.chance)
+            return await challenges.settle_next(conn, limits=self.limits, keys=self.keys, chance=self.chance)
 
     async def issue_all(self) -> None:
         """Settle every challenge that waits, as the worker does."""
         while await self.issue_next():
             pass
 
-    async def asked(self, address: str, browser: Browser) -> tuple[dict[str, Any], Mail]:
+    async def asked(self, address: str, browser: Browser, path: str = "/v1/login-codes") -> tuple[dict[str, Any], Mail]:
         """Ask, have the code issued, and read its mail."""
-        challenge = await browser.ask(address)
+        challenge = await browser.ask(address, path)
         await self.issue_all()
         return challenge, await self.mail_of(challenge)
 
@@ -180,14 +235,19 @@ class World:
     async def mails(self) -> list[Mail]:
         """Read the codes that are owed, in order, with notifications' key."""
         async with self.database.transaction() as conn:
-            rows = await conn.fetch("select * from outbox where type = 'auth.OtpRequested.v1' order by id")
-        return [self._mail(row["message_id"], json.loads(row["payload"])) for row in rows]
-
-    def _mail(self, message_id: UUID, told: dict[str, Any]) -> Mail:
-        code = self.reader.open(told["code"], Place(str(message_id), "auth.OtpRequested.v1", "code"))
-        return Mail(
-            UUID(told["challenge_id"]), UUID(told["account_id"]), told["account_version"], told["reference"], code
-        )
+            rows = await conn.fetch("select * from outbox where type like 'auth.OtpRequested.v_' order by id")
+        opened = (self._opened(row["message_id"], row["type"], json.loads(row["payload"])) for row in rows)
+        return [
+            Mail(
+                UUID(told["challenge_id"]),
+                UUID(told["account_id"]),
+                told["account_version"],
+                told["reference"],
+                told["code"],
+                told["purpose"],
+            )
+            for told in opened
+        ]
 
 
 AGE = {
@@ -195,6 +255,9 @@ AGE = {
 update auth.challenges
 set (asked_at, expires_at, settled_at) = (asked_at - $1::interval, expires_at - $1::interval, settled_at - $1::interval)""",
     "code_attempts": "update auth.code_attempts set tried_at = tried_at - $1::interval",
+    "password_attempts": "update auth.password_attempts set tried_at = tried_at - $1::interval",
+    "blocks": "update auth.blocks set (blocked_until, changed_at) = (blocked_until - $1::interval, changed_at - $1::interval)",
+    "block_notices": "update auth.block_notices set owed_at = owed_at - $1::interval",
     "sessions": "update auth.sessions set (started_at, ends_at) = (started_at - $1::interval, ends_at - $1::interval)",
     "uses of sessions": "update auth.sessions set seen_at = seen_at - $1::interval",
 }

@@ -56,6 +56,7 @@ def examine(clone: Clone, whole: Bus, monkeypatch: pytest.MonkeyPatch) -> Examin
             "PUBLIC_KEYS": str(keys / "public"),
             "PRIVATE_KEYS": str(keys / "private" / "auth.json"),
             "CODE_KEY": "A" * 44,
+            "PASSWORD_PEPPER": "B" * 44,
         }
         for name, value in (right | changes).items():
             if value is None:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(120)
 WORKERS = (("auth", "worker"), ("notifications", "worker"))
 WAY = (
     ("auth", "POST /v1/login-codes"),
-    ("auth", "issue login code"),
+    ("auth", "issue code"),
     ("auth", "send auth.codes.v1"),
     ("notifications", "process auth.OtpRequested.v1"),
     ("notifications", "send mail"),

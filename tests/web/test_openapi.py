@@ -43,6 +43,7 @@ MANY = 1_000_000
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "auth": {
         "code_key": base64.b64encode(b"k" * 32).decode(),
+        "password_pepper": base64.b64encode(b"p" * 32).decode(),
         "codes_per_quarter": MANY,
         "source_limit": MANY,
     },

@@ -1,5 +1,6 @@
 """The HTTP edge of one-time codes. It answers alike for members and strangers (sec-A9)."""
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -10,12 +11,24 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from chassis import access, idempotency
 from chassis.failpoints import reach
-from services.auth.codes import login_codes, store
+from chassis.scope import SYSTEM
+from services.auth import telemetry
+from services.auth.codes import attempts, challenges, login_codes, store
+from services.auth.codes.errors import WrongCode
+from services.auth.codes.purposes import Purpose
 from services.auth.front import BrowserCookie, Front, SessionCookie
-from services.auth.limits import Limits
 from services.auth.people.addresses import TypedAddress
+from services.auth.people.user_names import Login
 from services.auth.sessions import sessions
 from services.auth.sessions.api import SessionView, show_to
+
+
+def _as_digits(value: object) -> object:
+    """Read what people type for a code: with spaces, or with the wide digits of some keyboards."""
+    return unicodedata.normalize("NFKC", value).replace(" ", "") if isinstance(value, str) else value
+
+
+TypedCode = Annotated[str, BeforeValidator(_as_digits), Field(pattern="^[0-9]{6}$", examples=["042917"])]
 
 
 class AskForCode(BaseModel):
@@ -25,7 +38,7 @@ class AskForCode(BaseModel):
     address: TypedAddress
 
 
-class LoginCode(BaseModel):
+class AskedCode(BaseModel):
     """A code that was asked for; this says nothing about whether anybody has the address."""
 
     challenge_id: UUID
@@ -36,10 +49,10 @@ class LoginCode(BaseModel):
     sender: Annotated[str, Field(description="where the mail comes from; ask IT support about filters (G1, G4)")]
 
 
-class LoginCodes(BaseModel):
+class AskedCodes(BaseModel):
     """What this browser asked for and may still redeem, newest first; every code among them counts."""
 
-    items: list[LoginCode]
+    items: list[AskedCode]
 
 
 class RedeemCode(BaseModel):
@@ -47,82 +60,95 @@ class RedeemCode(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     challenge_id: UUID
-    code: Annotated[
-        str, BeforeValidator(lambda v: v.replace(" ", "") if isinstance(v, str) else v), Field(pattern="^[0-9]{6}$")
-    ]
+    code: TypedCode
 
 
 @dataclass(frozen=True, slots=True)
-class _Codes:
-    """What the routes are served with."""
+class Asking:
+    """One thing that is asked for by its address: what for, where, and what the document says of it."""
 
-    front: Front
-    limits: Limits
-
-    def view(self, challenge: store.Challenge) -> LoginCode:
-        return LoginCode(
-            challenge_id=challenge.id,
-            address=challenge.address,
-            reference=challenge.reference,
-            asked_at=challenge.asked_at,
-            expires_at=challenge.expires_at,
-            sender=self.front.settings.mail_sender,
-        )
+    purpose: Purpose
+    path: str
+    summary: str
 
 
-def router(front: Front, limits: Limits) -> APIRouter:
+CODES = (
+    Asking(Purpose.LOGIN, "/login-codes", "Ask for a code to log in with"),
+    Asking(Purpose.ACTIVATION, "/activations", "Ask for a code to activate an account with (U2, U5)"),
+    Asking(Purpose.PASSWORD_RESET, "/password-resets", "Ask for a code to set a new password with (U16)"),
+)
+
+
+def router(front: Front) -> APIRouter:
     """Make the routes."""
-    routes = APIRouter(
-        prefix="/v1", tags=["log-in"], dependencies=[access.anyone("Whoever asks for a code is not signed in yet.")]
-    )
-    codes = _Codes(front, limits)
-    _add_asking(routes, codes)
-    _add_redeeming(routes, codes)
+    why = "Whoever asks for a code is not signed in yet."
+    routes = APIRouter(prefix="/v1", tags=["log-in"], dependencies=[access.anyone(why, sees=SYSTEM)])
+    for asking in CODES:
+        _add_asking(routes, front, asking)
+    _add_redeeming(routes, front)
     return routes
 
 
-def _add_asking(routes: APIRouter, codes: _Codes) -> None:
-    front = codes.front
+def _view(challenge: store.Challenge, front: Front) -> AskedCode:
+    return AskedCode(
+        challenge_id=challenge.id,
+        address=challenge.login,
+        reference=challenge.reference,
+        asked_at=challenge.asked_at,
+        expires_at=challenge.expires_at,
+        sender=front.settings.mail_sender,
+    )
 
-    @routes.get("/login-codes")
-    async def list_login_codes(browser: Annotated[str, Depends(front.browser_of)]) -> LoginCodes:
+
+def _add_asking(routes: APIRouter, front: Front, asking: Asking) -> None:
+    name = asking.path.strip("/").replace("-", "_")
+
+    @routes.get(asking.path, name=f"list_{name}", summary="List what this browser asked for and may still redeem")
+    async def list_asked(browser: Annotated[str, Depends(front.browser_of)]) -> AskedCodes:
         async with front.database.transaction() as conn:
-            challenges = await store.find_live_challenges(conn, front.keys.digest("browser", browser))
-        return LoginCodes(items=[codes.view(challenge) for challenge in challenges])
+            asked = await store.find_live_challenges(conn, front.keys.digest("browser", browser), asking.purpose)
+        return AskedCodes(items=[_view(challenge, front) for challenge in asked])
 
-    @routes.post("/login-codes", status_code=202)
-    async def ask_for_login_code(
+    @routes.post(asking.path, status_code=202, name=f"ask_for_{name}", summary=asking.summary)
+    async def ask(
         body: AskForCode,
         request: Request,
         browser: Annotated[str, Depends(front.browser_of)],
         known: BrowserCookie = None,
-    ) -> LoginCode:
+    ) -> AskedCode:
         request_key = await idempotency.key_of(request, known)
         source = front.source_of(request)
 
-        async def work() -> LoginCode:
-            challenge = await login_codes.ask(
+        async def work() -> AskedCode:
+            challenge = await challenges.ask(
                 conn,
-                body.address,
+                Login(body.address),
+                asking.purpose,
                 browser=browser,
                 source=source,
-                limits=codes.limits,
+                limits=front.limits,
                 keys=front.keys,
                 chance=front.chance,
             )
-            return codes.view(challenge)
+            return _view(challenge, front)
 
         async with front.database.transaction() as conn:
-            answer = await idempotency.once(conn, request_key, LoginCode, work)
+            answer = await idempotency.once(conn, request_key, AskedCode, work)
         reach("api.asked")
         return answer
 
 
-def _add_redeeming(routes: APIRouter, codes: _Codes) -> None:
-    front = codes.front
+def _add_redeeming(routes: APIRouter, front: Front) -> None:
     database, keys = front.database, front.keys
 
-    @routes.post("/sessions", status_code=201)
+    @routes.post(
+        "/sessions",
+        status_code=201,
+        responses={
+            403: {"description": "The code is no good: nothing says why."},
+            429: {"description": "Too many codes have been tried."},
+        },
+    )
     async def log_in(
         body: RedeemCode,
         response: Response,
@@ -130,11 +156,18 @@ def _add_redeeming(routes: APIRouter, codes: _Codes) -> None:
         before: SessionCookie = None,
     ) -> SessionView:
         async with database.transaction() as conn:  # The try is counted for good before the code is judged.
-            attempt = await login_codes.count_attempt(
-                conn, body.challenge_id, browser=browser, limits=codes.limits, keys=keys
+            attempt = await attempts.count(
+                conn, body.challenge_id, Purpose.LOGIN, browser=browser, limits=front.limits, keys=keys
             )
         reach("api.counted")
-        async with database.transaction() as conn:
-            token = await login_codes.redeem(conn, attempt, body.code, keys=keys, chance=front.chance, replacing=before)
-            session = await sessions.current(conn, token, keys=keys)
+        try:
+            async with database.transaction() as conn:
+                token = await login_codes.redeem(
+                    conn, attempt, body.code, keys=keys, chance=front.chance, replacing=before
+                )
+                session = await sessions.current(conn, token, keys=keys)
+        except WrongCode:
+            telemetry.LOG_INS.labels(method="code", outcome="refused").inc()
+            raise
+        telemetry.LOG_INS.labels(method="code", outcome="succeeded").inc()
         return show_to(response, token, session)

@@ -19,3 +19,12 @@ class TooManyTries(Refusal):
     """
 
     kind = Kind.TOO_MANY
+
+
+class WrongLink(Refusal):
+    """The link is wrong, used, or too old.
+
+    Order new instructions, and use the newest e-mail.
+    """
+
+    kind = Kind.FORBIDDEN

@@ -6,13 +6,15 @@ from datetime import datetime
 from uuid import UUID
 
 from chassis.postgres import Connection
-from services.auth.people.addresses import Address
+from services.auth.codes.purposes import Purpose
+from services.auth.people.user_names import Login
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
     id: UUID
-    address: Address
+    login: Login
+    """What was typed: an address, or a user name where instructions for a password are wanted."""
     reference: str
     asked_at: datetime
     expires_at: datetime
@@ -23,7 +25,8 @@ class Ask:
     """A challenge to be settled."""
 
     id: UUID
-    address: Address
+    purpose: Purpose
+    login: Login
     reference: str
     browser_digest: bytes
     source_digest: bytes
@@ -36,8 +39,8 @@ class Ask:
 
 INSERT_CHALLENGE = """
 insert into challenges (address, address_digest, browser_digest, source_digest, source_limit, reference, expires_at, traceparent,
-    settled_at)
-values ($1, $2, $3, $4, $5, $6, now() + make_interval(mins => $7), $8, (
+    purpose, settled_at)
+values ($1, $2, $3, $4, $5, $6, now() + make_interval(mins => $7), $8, $9, (
     select case when count(*) >= $5::integer then now() end from (
         select from challenges where source_digest = $4 and asked_at > now() - interval '1 hour' limit $5::integer) as asked))
 returning id, address, reference, asked_at, expires_at"""
@@ -45,9 +48,10 @@ returning id, address, reference, asked_at, expires_at"""
 
 async def insert_challenge(  # noqa: PLR0913 -- one argument a column.
     conn: Connection,
-    address: Address,
+    login: Login,
     *,
-    address_digest: bytes,
+    purpose: Purpose,
+    login_digest: bytes,
     browser_digest: bytes,
     source_digest: bytes,
     source_limit: int,
@@ -58,14 +62,15 @@ async def insert_challenge(  # noqa: PLR0913 -- one argument a column.
     """Note an ask; one beyond its source's limit is settled at once, without a code, so that a flood keeps nobody waiting."""
     row = await conn.fetchrow(
         INSERT_CHALLENGE,
-        address,
-        address_digest,
+        login,
+        login_digest,
         browser_digest,
         source_digest,
         source_limit,
         reference,
         minutes,
         traceparent,
+        purpose,
     )
     assert row is not None  # noqa: S101 -- an insert without a conflict clause gives its row.
     return Challenge(*row)
@@ -73,16 +78,16 @@ async def insert_challenge(  # noqa: PLR0913 -- one argument a column.
 
 SELECT_LIVE_CHALLENGES = """
 select id, address, reference, asked_at, expires_at from challenges
-where browser_digest = $1 and expires_at > now() and used_at is null order by asked_at desc limit 20"""
+where browser_digest = $1 and purpose = $2 and expires_at > now() and used_at is null order by asked_at desc limit 20"""
 
 
-async def find_live_challenges(conn: Connection, browser_digest: bytes) -> list[Challenge]:
+async def find_live_challenges(conn: Connection, browser_digest: bytes, purpose: Purpose) -> list[Challenge]:
     """Give what this browser asked for and may still redeem, newest first, codes issued or not."""
-    return [Challenge(*row) for row in await conn.fetch(SELECT_LIVE_CHALLENGES, browser_digest)]
+    return [Challenge(*row) for row in await conn.fetch(SELECT_LIVE_CHALLENGES, browser_digest, purpose)]
 
 
 CLAIM_ASK = """
-select id, address, reference, browser_digest, source_digest, source_limit, expires_at, asked_at,
+select id, purpose, address, reference, browser_digest, source_digest, source_limit, expires_at, asked_at,
     expires_at > now() and used_at is null as alive, traceparent
 from challenges where settled_at is null order by asked_at for update skip locked limit 1"""
 
@@ -90,25 +95,25 @@ from challenges where settled_at is null order by asked_at for update skip locke
 async def claim_ask(conn: Connection) -> Ask | None:
     """Take the oldest challenge that nobody has settled."""
     row = await conn.fetchrow(CLAIM_ASK)
-    return None if row is None else Ask(*row)
+    return None if row is None else Ask(row[0], Purpose(row[1]), *row[2:])
 
 
 SETTLE_ASK = "update challenges set settled_at = now(), account_id = $2, code_digest = $3 where id = $1"
 
 
 async def settle_ask(conn: Connection, challenge_id: UUID, account_id: UUID | None, code_digest: bytes | None) -> None:
-    """Note that a challenge is dealt with: with a code for an account, or without."""
+    """Note that a challenge is dealt with: with a code or a link for an account, with a reminder (no digest), or without."""
     await conn.execute(SETTLE_ASK, challenge_id, account_id, code_digest)
 
 
 COUNT_ISSUED = """
 select count(*) from challenges
-where account_id = $1 and settled_at > now() - interval '15 minutes' and code_digest is not null
+where account_id = $1 and settled_at > now() - interval '15 minutes'
   and (browser_digest = $2 or not exists (select from known_devices where account_id = $1 and browser_digest = $2))"""
 
 
 async def count_issued(conn: Connection, account_id: UUID, browser_digest: bytes) -> int:
-    """Count the codes issued to an account in 15 minutes; for a browser that the account knows, only those asked for there."""
+    """Count what was mailed to an account in 15 minutes; for a browser that the account knows, only what was asked for there."""
     return int(await conn.fetchval(COUNT_ISSUED, account_id, browser_digest))
 
 
@@ -123,19 +128,36 @@ async def count_from_source(conn: Connection, ask: Ask) -> int:
     return int(await conn.fetchval(COUNT_FROM_SOURCE, ask.source_digest, ask.asked_at, ask.source_limit + 1))
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose tries are counted: what was typed, the account that has it, and whether that one knows the browser."""
+
+    login: Login
+    login_digest: bytes
+    account_id: UUID | None
+    known_device: bool
+
+
 SELECT_SUBJECT = """
-select c.address, c.address_digest, exists (
-    select from accounts a join known_devices d on d.account_id = a.id
-    where a.address = c.address and d.browser_digest = c.browser_digest) as known_device
-from challenges c where c.id = $1 and c.browser_digest = $2"""
+select c.address, c.address_digest, a.id, exists (
+    select from known_devices d where d.account_id = a.id and d.browser_digest = c.browser_digest)
+from challenges c left join accounts a on a.address = c.address
+where c.id = $1 and c.browser_digest = $2 and c.purpose = $3"""
 
 
-async def find_subject(
-    conn: Connection, challenge_id: UUID, browser_digest: bytes
-) -> tuple[Address, bytes, bool] | None:
-    """Find whose tries are counted: address, its digest, and whether this browser is one the account knows."""
-    row = await conn.fetchrow(SELECT_SUBJECT, challenge_id, browser_digest)
-    return None if row is None else (row[0], row[1], row[2])
+async def find_subject(conn: Connection, challenge_id: UUID, browser_digest: bytes, purpose: Purpose) -> Subject | None:
+    """Find whose tries are counted; None for a challenge of another browser or for another purpose."""
+    row = await conn.fetchrow(SELECT_SUBJECT, challenge_id, browser_digest, purpose)
+    return None if row is None else Subject(*row)
+
+
+SELECT_LOGIN = "select address from challenges where id = $1 and browser_digest = $2 and purpose = $3"
+
+
+async def find_login(conn: Connection, challenge_id: UUID, browser_digest: bytes, purpose: Purpose) -> Login | None:
+    """Find what was typed; None as above."""
+    login: Login | None = await conn.fetchval(SELECT_LOGIN, challenge_id, browser_digest, purpose)
+    return login
 
 
 LOCK_SUBJECT = "select pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 0))"
@@ -167,13 +189,25 @@ async def insert_attempt(conn: Connection, subject: bytes, challenge_id: UUID) -
 
 COUNT_TRIES = """
 update challenges set tries = tries + 1
-where browser_digest = $1 and address_digest = $2 and expires_at > now() and used_at is null
+where browser_digest = $1 and address_digest = $2 and purpose = $3 and expires_at > now() and used_at is null
 returning id, tries"""
 
 
-async def count_tries(conn: Connection, browser_digest: bytes, address_digest: bytes) -> dict[UUID, int]:
-    """Count a try against every live challenge of this browser and address; gives the tries of each, this one included."""
-    return {row[0]: row[1] for row in await conn.fetch(COUNT_TRIES, browser_digest, address_digest)}
+async def count_tries(
+    conn: Connection, browser_digest: bytes, login_digest: bytes, purpose: Purpose
+) -> dict[UUID, int]:
+    """Count a try against every live challenge of this browser, address and purpose; gives the tries of each, this included."""
+    return {row[0]: row[1] for row in await conn.fetch(COUNT_TRIES, browser_digest, login_digest, purpose)}
+
+
+SELECT_RIGHT_CODE = """
+select true from unnest($1::uuid[], $2::bytea[]) as tried (id, digest) join challenges c on c.id = tried.id
+where c.code_digest = tried.digest and c.used_at is null and c.expires_at > now() limit 1"""
+
+
+async def is_right_code(conn: Connection, challenges: Sequence[UUID], digests: Sequence[bytes]) -> bool:
+    """Tell whether a code is good just now, without using it up."""
+    return bool(await conn.fetchval(SELECT_RIGHT_CODE, challenges, digests))
 
 
 USE_CODE = """
@@ -190,16 +224,43 @@ async def use_code(conn: Connection, challenges: Sequence[UUID], digests: Sequen
     return None if row is None else row[0]
 
 
+FIND_LINK = """
+select account_id from challenges
+where code_digest = $1 and purpose = 'password_instructions' and used_at is null and expires_at > now()"""
+
+
+async def find_link(conn: Connection, token_digest: bytes) -> UUID | None:
+    """Find whose link has a token that is good just now, without using it up."""
+    account_id: UUID | None = await conn.fetchval(FIND_LINK, token_digest)
+    return account_id
+
+
+USE_LINK = """
+update challenges c set used_at = now() from accounts a
+where c.code_digest = $1 and c.purpose = 'password_instructions' and c.used_at is null and c.expires_at > now()
+  and a.id = c.account_id and a.active
+returning c.account_id"""
+
+
+async def use_link(conn: Connection, token_digest: bytes) -> UUID | None:
+    """Use a link up, once, whoever brings it at the same time; gives its account, or None for one that is no good."""
+    account_id: UUID | None = await conn.fetchval(USE_LINK, token_digest)
+    return account_id
+
+
 END_CHALLENGES = """
-update challenges set used_at = now() where browser_digest = $1 and address_digest = $2 and used_at is null"""
+update challenges set used_at = now()
+where browser_digest = $1 and address_digest = $2 and purpose = $3 and used_at is null"""
 
 NOTE_SUCCESS = "update code_attempts set succeeded = true where id = $1"
 
 
-async def note_success(conn: Connection, *, attempt_id: int, browser_digest: bytes, address_digest: bytes) -> None:
-    """Note a try as right, and the other codes of this browser and address as used up."""
+async def note_success(
+    conn: Connection, *, attempt_id: int, browser_digest: bytes, login_digest: bytes, purpose: Purpose
+) -> None:
+    """Note a try as right, and the other codes of this browser, address and purpose as used up."""
     await conn.execute(NOTE_SUCCESS, attempt_id)
-    await conn.execute(END_CHALLENGES, browser_digest, address_digest)
+    await conn.execute(END_CHALLENGES, browser_digest, login_digest, purpose)
 
 
 END_ALL_CHALLENGES = "update challenges set used_at = now() where used_at is null and expires_at > now()"

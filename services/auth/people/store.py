@@ -48,25 +48,38 @@ async def find_accounts(conn: Connection, *, after: str = "", limit: int = 100) 
     return [Account(*row) for row in await conn.fetch(SELECT_ACCOUNTS, after, limit)]
 
 
-LOCK_ACCOUNT_BY_ADDRESS = """
-select id, address, language, active, current_epoch(), version from accounts where address = $1 for no key update"""
-
-
-async def lock_account_by_address(conn: Connection, address: Address) -> Account | None:
-    """Find an account and keep others from issuing codes for it until the transaction ends."""
-    row = await conn.fetchrow(LOCK_ACCOUNT_BY_ADDRESS, address)
-    return None if row is None else Account(*row)
-
-
 LOCK_ACCOUNT_BY_LOGIN = """
 select id, address, language, active, current_epoch(), version from accounts where address = $1 or user_name_key = $1
 for no key update"""
 
 
 async def lock_account_by_login(conn: Connection, login: Login) -> Account | None:
-    """Find an account by its address or its user name, which is never an address; locked as above."""
+    """Find an account by its address or its user name, which is never an address.
+
+    It is kept from changing, and others from issuing codes for it, until the transaction ends.
+    """
     row = await conn.fetchrow(LOCK_ACCOUNT_BY_LOGIN, login)
     return None if row is None else Account(*row)
+
+
+LOCK_ACCOUNT = """
+select id, address, language, active, current_epoch(), version from accounts where id = $1 for no key update"""
+
+
+async def lock_account(conn: Connection, account_id: UUID) -> Account | None:
+    """Find an account by its id; locked as above."""
+    row = await conn.fetchrow(LOCK_ACCOUNT, account_id)
+    return None if row is None else Account(*row)
+
+
+SELECT_ACCOUNT = "select id, address, language, active, current_epoch(), version from accounts where id = $1"
+
+
+async def get_account(conn: Connection, account_id: UUID) -> Account:
+    """Give an account that the transaction has locked."""
+    row = await conn.fetchrow(SELECT_ACCOUNT, account_id)
+    assert row is not None  # noqa: S101 -- it is locked.
+    return Account(*row)
 
 
 SELECT_USER_NAME = "select coalesce(user_name, address) from accounts where id = $1"
@@ -81,8 +94,10 @@ RAISE_SECURITY_EPOCH = """
 update accounts set security_epoch = security_epoch + 1 where id = $1
 returning (current_epoch()::bigint << 32) | security_epoch, now()"""
 
+# In the order in which whoever ends his own sessions takes them.
 END_SESSIONS_OF_ACCOUNT = """
-update sessions set ended_at = now() where account_id = $1 and ended_at is null and id is distinct from $2"""
+update sessions set ended_at = now() where id in (
+    select id from sessions where account_id = $1 and ended_at is null and id is distinct from $2 order by id for update)"""
 
 
 async def raise_security_epoch(

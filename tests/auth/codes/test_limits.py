@@ -6,9 +6,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from services.auth.codes import login_codes
+from services.auth.codes import challenges
+from services.auth.codes.purposes import Purpose
 from services.auth.limits import Limits
-from services.auth.people.addresses import normalise
+from services.auth.people.user_names import read_login
 from tests.auth.world import WRONG, Owner, World, age
 
 KARI, STRANGER = "kari@example.no", "stranger@example.no"
@@ -214,9 +215,10 @@ async def test_a_known_network_has_a_higher_limit(world: World) -> None:
 async def _fill_source(world: World, source: str, asks: int) -> None:
     for n in range(asks):
         async with world.database.transaction() as conn:
-            await login_codes.ask(
+            await challenges.ask(
                 conn,
-                normalise(f"n{n}@example.no"),
+                read_login(f"n{n}@example.no"),
+                Purpose.LOGIN,
                 browser="other",
                 source=source,
                 limits=world.limits,

@@ -5,8 +5,9 @@ from collections import Counter
 
 import pytest
 
-from services.auth.codes import login_codes, store
+from services.auth.codes import attempts, login_codes, store
 from services.auth.codes.errors import WrongCode
+from services.auth.codes.purposes import Purpose
 from services.auth.sessions import store as sessions
 from tests.auth.world import WRONG, Browser, Owner, World, age
 
@@ -90,8 +91,8 @@ async def test_a_code_that_expires_between_its_count_and_its_judgement_is_refuse
     _, mail = await world.asked(KARI, browser)
     name = browser.cookies["__Host-browser"]
     async with world.database.transaction() as conn:
-        attempt = await login_codes.count_attempt(
-            conn, mail.challenge_id, browser=name, limits=world.limits, keys=world.keys
+        attempt = await attempts.count(
+            conn, mail.challenge_id, Purpose.LOGIN, browser=name, limits=world.limits, keys=world.keys
         )
     assert attempt.challenges == (mail.challenge_id,)
     await age(owner, "challenges", minutes=10)

@@ -10,14 +10,24 @@ MUTANTS = (
         "used again",
         "a code is used up once, whoever tries at the same time",
         STORE,
-        (Edit("c.code_digest = tried.digest and c.used_at is null and", "c.code_digest = tried.digest and"),),
+        (
+            Edit(
+                "tried.id and c.code_digest = tried.digest and c.used_at is null and",
+                "tried.id and c.code_digest = tried.digest and",
+            ),
+        ),
         Assertions((SINGLE_USE + "test_500_parallel_submits_of_the_right_code_give_one_session",)),
     ),
     Mutant(
         "expired code",
         "a code is good until it expires, by the clock of the statement that uses it",
         STORE,
-        (Edit("c.used_at is null and c.expires_at > now()\n", "c.used_at is null\n"),),
+        (
+            Edit(
+                "tried.digest and c.used_at is null and c.expires_at > now()\n",
+                "tried.digest and c.used_at is null\n",
+            ),
+        ),
         Assertions((SINGLE_USE + "test_a_code_that_expires_between_its_count_and_its_judgement_is_refused",)),
     ),
     Mutant(
@@ -27,10 +37,21 @@ MUTANTS = (
         (
             Edit(
                 """        reach("api.counted")
-        async with database.transaction() as conn:
-            token""",
+        try:
+            async with database.transaction() as conn:
+                token = await login_codes.redeem(
+                    conn, attempt, body.code, keys=keys, chance=front.chance, replacing=before
+                )
+                session = await sessions.current(conn, token, keys=keys)
+""",
                 """            reach("api.counted")
-            token""",
+            token = await login_codes.redeem(
+                conn, attempt, body.code, keys=keys, chance=front.chance, replacing=before
+            )
+            session = await sessions.current(conn, token, keys=keys)
+        try:
+            pass
+""",
             ),
         ),
         Assertions((SINGLE_USE + "test_a_try_counts_though_its_judgement_fails",)),
@@ -53,8 +74,8 @@ MUTANTS = (
         "services/auth/people/store.py",
         (
             Edit(
-                "from accounts where address = $1 for no key update",
-                "from accounts where address = $1",
+                "from accounts where address = $1 or user_name_key = $1\nfor no key update",
+                "from accounts where address = $1 or user_name_key = $1",
             ),
         ),
         Assertions(

@@ -3,7 +3,7 @@
 from tests.mutants.mutant import Assertions, Edit, Mutant, Rounds
 
 ENTRIES = "tests/faults/ledger/entries.py"
-CODES = "services/auth/codes/login_codes.py"
+CODES = "services/auth/codes/challenges.py"
 OWING = Assertions(("tests/auth/codes/test_codes_owed.py",))
 CROWDED = Rounds(("replay",), commands=1000, pace=250, books=1)
 
@@ -15,12 +15,12 @@ MUTANTS = (
         (
             Edit(
                 "    await store.settle_ask(conn, wanted.id, account.id,",
-                """    await outbox.add(conn, _requested(wanted, account, code))
+                """    await outbox.add(conn, message)
     await conn.execute("commit; begin")
     await store.settle_ask(conn, wanted.id, account.id,""",
             ),
             Edit(
-                """    await outbox.add(conn, _requested(wanted, account, code))
+                """    await outbox.add(conn, message)
     reach(""",
                 "    reach(",
             ),
@@ -33,9 +33,9 @@ MUTANTS = (
         CODES,
         (
             Edit(
-                "    await outbox.add(conn, _requested(",
+                "    await outbox.add(conn, message)",
                 """    await conn.execute("commit; begin")
-    await outbox.add(conn, _requested(""",
+    await outbox.add(conn, message)""",
             ),
         ),
         OWING,
