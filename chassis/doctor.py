@@ -111,7 +111,7 @@ async def _keys(of: Service[Any], read: ServiceSettings) -> Finding:
         return _wrong(
             "keys",
             "SAMBAND_TOKEN_KEYS and SAMBAND_TOKEN_ISSUER are not both set",
-            "set both: without them this service cannot tell whose access tokens are good",
+            "give both: without them this service cannot tell whose access tokens are good",
         )
     used = [key.key for key in found if key.used_by_writers and key.reader == of.name]
     asking = f"; {len(systems)} systems may send requests" if systems else ""
