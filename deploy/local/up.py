@@ -19,10 +19,12 @@ from deploy.local.platform import ROLES, SYSTEM, Platform, log_of, platform
 from deploy.local.stack import stack
 
 PERSON = "kari.nordmann@eksempel.example"
+SUPERUSER = "superbruker@eksempel.example"
+ORGANISATION = str(UUID(int=2))
 REGISTRATION = json.dumps(
     {
         "registration_id": str(UUID(int=1)),
-        "organisation_id": str(UUID(int=2)),
+        "organisation_id": ORGANISATION,
         "address": "ola.nordmann@eksempel.example",
         "language": "nb",
     }
@@ -41,6 +43,8 @@ async def main() -> int:
             await made.start(service, role)
             program.tell(f"{service} {role} ready")
         await made.run("auth", "accounts", "add", PERSON)
+        await made.run("auth", "organisations", "add", "Eksempel AS", "--id", ORGANISATION)
+        await made.run("auth", "superusers", "add", "--organisation", ORGANISATION, SUPERUSER)
         _show(made, mailbox)
         await asyncio.gather(*(_keep(made, *role) for role in ROLES))
     return 0
@@ -73,6 +77,7 @@ Ask for a code, then look at the caught e-mails:
 
   curl -s -c cookies -H 'content-type: application/json' {api}/v1/login-codes -d '{{"address": "{PERSON}"}}'
 
+{SUPERUSER} is the superuser of an organisation, {ORGANISATION}.
 Or let a system outside register somebody first (docs/integrate.md):
 
   echo '{REGISTRATION}' |

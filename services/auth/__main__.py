@@ -17,6 +17,7 @@ from services.auth.consumers import HANDLERS
 from services.auth.front import Front
 from services.auth.keys import Keys, Secrets
 from services.auth.limits import Limits
+from services.auth.organisations import grants, organisations
 from services.auth.passwords import api as passwords
 from services.auth.passwords.hashing import Hashing
 from services.auth.people import accounts
@@ -42,7 +43,12 @@ def loops(runtime: Runtime[AuthSettings]) -> Sequence[Loop]:
 
 
 UPKEEP = Upkeep(
-    republish={"accounts": accounts.republish, "erased-accounts": accounts.republish_erased},
+    republish={
+        "accounts": accounts.republish,
+        "erased-accounts": accounts.republish_erased,
+        "organisations": organisations.republish,
+        "rights": grants.republish,
+    },
     restored=restore.end_all,
     settle=restore.settle,
 )

@@ -1,20 +1,32 @@
-"""Restore: what becomes of accounts, codes and sessions when the database goes back to an earlier time."""
+"""Restore: what becomes of accounts, rights, codes and sessions when the database goes back to an earlier time."""
 
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import TypeVar
 from uuid import UUID
 
 from chassis import outbox
+from chassis.arrival import Broken
 from chassis.ghosts import Ghost
+from chassis.handlers import read
 from chassis.postgres import Connection
-from contracts.auth import AccountChanged, AccountErased, PasswordChanged, TokensVoided
+from contracts.auth import (
+    AccountChanged,
+    AccountErased,
+    OrganisationChanged,
+    PasswordChanged,
+    RightsChanged,
+    TokensVoided,
+)
+from contracts.message import Message
 from services.auth.codes import store as codes
+from services.auth.organisations import grants, organisations, users
 from services.auth.passwords import store as passwords
 from services.auth.people import accounts
 from services.auth.people.errors import NoSuchAccount
 from services.auth.sessions import store as sessions
 
-OF_ACCOUNTS = frozenset({AccountChanged.type, AccountErased.type, PasswordChanged.type})
+M = TypeVar("M", bound=Message)
 
 
 async def end_all(conn: Connection) -> Mapping[str, int]:
@@ -32,12 +44,26 @@ async def end_all(conn: Connection) -> Mapping[str, int]:
 
 
 async def settle(conn: Connection, ghost: Ghost) -> str | None:
-    """Erase again who was erased in the lost time, and let readers forget who only came into being in it.
+    """Do again what the lost time ended (accounts, rights), and let readers forget what only came into being in it.
 
     A password that was changed in it does not come back: others may have known it.
     """
-    if ghost.type not in OF_ACCOUNTS or ghost.arrival.envelope is None:
-        return None
+    match ghost.type:
+        case AccountChanged.type | AccountErased.type | PasswordChanged.type:
+            return await _settle_account(conn, ghost)
+        case OrganisationChanged.type:
+            told = _read(OrganisationChanged, ghost)
+            closed = told is not None and await organisations.disown(conn, told)
+            return "readers told that the organisation is closed" if closed else None
+        case RightsChanged.type:
+            rights = _read(RightsChanged, ghost)
+            return None if rights is None else await grants.settle(conn, rights)
+        case _:
+            return None
+
+
+async def _settle_account(conn: Connection, ghost: Ghost) -> str | None:
+    assert ghost.arrival.envelope is not None  # noqa: S101 -- it has told the type.
     try:
         account_id = UUID(ghost.arrival.envelope.subject)
     except ValueError:
@@ -46,6 +72,14 @@ async def settle(conn: Connection, ghost: Ghost) -> str | None:
         return "older password taken away" if await passwords.delete_password(conn, account_id) else None
     if ghost.type == AccountErased.type:
         with suppress(NoSuchAccount):  # It only came into being in the lost time.
-            await accounts.erase(conn, account_id)
+            await users.erase_account(conn, account_id)
             return "account erased again"
     return "readers told to forget the account" if await accounts.disown(conn, account_id) else None
+
+
+def _read(model: type[M], ghost: Ghost) -> M | None:
+    """Read what a ghost tells; None for what no service of ours can have written."""
+    try:
+        return read(model, ghost.arrival)
+    except Broken:
+        return None

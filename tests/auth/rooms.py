@@ -10,6 +10,6 @@ FOLDER = Path(services.auth.__file__).parent
 
 
 def modules(name: str) -> list[ModuleType]:
-    """Import every module of auth that has this file name."""
-    found = sorted(path.relative_to(FOLDER.parents[1]).with_suffix("") for path in FOLDER.rglob(f"{name}.py"))
+    """Import every module of auth that has this file name, alone or behind the name of a feature (`users_store`)."""
+    found = sorted(path.relative_to(FOLDER.parents[1]).with_suffix("") for path in FOLDER.rglob(f"*{name}.py"))
     return [importlib.import_module(".".join(path.parts)) for path in found]

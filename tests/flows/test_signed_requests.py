@@ -34,6 +34,13 @@ pytestmark = pytest.mark.timeout(120)
 REQUESTS = RegisterAccount.topic.name
 
 
+@pytest.fixture(scope="module", autouse=True)
+async def organisations(samband: Platform) -> None:
+    """Register the organisations that the requests name."""
+    for number, organisation in enumerate((str(UUID(int=1)), integrators.ORGANISATION)):
+        await samband.run("auth", "organisations", "add", f"Eksempel {number} AS", "--id", organisation)
+
+
 def fields(address: str) -> dict[str, str]:
     names = {"registration_id": str(uuid4()), "organisation_id": str(UUID(int=1))}
     return {**names, "address": address, "language": "nn"}

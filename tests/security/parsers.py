@@ -37,8 +37,10 @@ from contracts import catalogue, compatibility, message, privacy
 from contracts.message import Envelope
 from contracts.requests import SIGNATURE, SOURCE
 from services.auth.limits import Limits
-from services.auth.people import accounts, addresses, user_names
-from services.auth.people.errors import WrongAddress, WrongLanguage, WrongUserName
+from services.auth.organisations import cursors, numbers, organisations
+from services.auth.organisations.errors import WrongCursor, WrongNumber, WrongOrganisationName
+from services.auth.people import accounts, addresses, names, user_names
+from services.auth.people.errors import WrongAddress, WrongLanguage, WrongName, WrongUserName
 from services.auth.settings import AuthSettings
 from services.notifications.settings import NotificationsSettings
 from tests.support import tickets
@@ -58,6 +60,11 @@ class Parser:
     given: st.SearchStrategy[Any]
     raises: tuple[type[Exception], ...] = NEVER
     holds: Callable[[Any, Any], None] = field(default=_anything)
+
+
+def _is_trimmed(_: Any, found: str) -> None:
+    assert found == " ".join(found.split())
+    assert found
 
 
 # ── what comes ──
@@ -83,6 +90,7 @@ _KEY = st.fixed_dictionaries(
     },
 )
 _DEEP = st.sampled_from([b"[", b'{"keys":[', b"1"]).map(lambda start: start + start[-1:] * 100_000)
+CURSORS = st.text() | JSON.map(lambda value: base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("="))
 CONFIGURED = (
     st.fixed_dictionaries(
         {"keys": st.lists(_KEY | JSON, max_size=3) | JSON}, optional={"requests": JSON, "organisations": JSON}
@@ -409,6 +417,16 @@ PARSERS: Mapping[str, Parser] = {
     "services.auth.people.addresses.normalise": Parser(
         addresses.normalise, st.emails() | st.text(), (WrongAddress,), _stays_as_it_is
     ),
+    "services.auth.organisations.cursors.read_cursor": Parser(
+        lambda text: cursors.read_cursor(text, "name"), CURSORS, (WrongCursor,)
+    ),
+    "services.auth.organisations.numbers.read_number": Parser(
+        numbers.read_number, st.from_regex(r"[0-9 ]{9,11}") | st.text(), (WrongNumber,), _is_trimmed
+    ),
+    "services.auth.organisations.organisations.read_name": Parser(
+        organisations.read_name, st.text(), (WrongOrganisationName,), _is_trimmed
+    ),
+    "services.auth.people.names.read_name": Parser(names.read_name, st.text(), (WrongName,), _is_trimmed),
     "services.auth.people.user_names.key_of": Parser(user_names.key_of, st.text(), (WrongUserName,), _is_its_own_key),
     "services.auth.people.user_names.choose": Parser(
         lambda text: user_names.choose(text, addresses.Address("kari@example.no")), st.text(), (WrongUserName,)

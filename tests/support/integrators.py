@@ -27,6 +27,7 @@ INTERPRETERS = {
     "java": ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{JARS}/*"],  # Soon over, soon begun.
     "sh": ["sh"],
 }
+ORGANISATION = "0199f0a0-0000-7000-8000-000000000002"
 NEEDS = {"py": (), "java": ("java", "javac"), "sh": ("kcat", "jose", "openssl", "jq", "curl", "basenc")}
 
 
@@ -53,7 +54,7 @@ class Integrator:
             "KAFKA": samband.running.kafka,
             "PREFIX": samband.topic_prefix,
             "SYSTEM": SYSTEM,
-            "ORGANISATION": "0199f0a0-0000-7000-8000-000000000002",
+            "ORGANISATION": ORGANISATION,
             "AUTH": samband.url("auth", "api"),
             "KID": str(key.kid),
             "KEY": str(folder / "key.pem"),

@@ -1,6 +1,6 @@
 """Accounts: who may log in; every change is told with the whole state."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,19 +13,32 @@ from contracts.auth import AccountChanged, AccountErased
 from contracts.privacy import Sealed
 from services.auth.people import store
 from services.auth.people.addresses import Address
-from services.auth.people.errors import AddressTaken, NoSuchAccount, WrongLanguage
-from services.auth.people.store import Account, ErasedAccount
+from services.auth.people.errors import AddressTaken, NoSuchAccount, UserNameTaken, WrongLanguage
+from services.auth.people.store import Account, Edit, ErasedAccount, Person
 
 log = structlog.get_logger()
 
+NOBODY_KNOWN = Person()
 
-async def add(conn: Connection, address: Address, language: str) -> Account:
-    """Add an account and tell of it; raises `AddressTaken` (L15)."""
-    account = await store.insert_account(conn, address, language)
+
+async def add(conn: Connection, address: Address, language: str, person: Person = NOBODY_KNOWN) -> Account:
+    """Add an account and tell of it; raises `AddressTaken` (L15) or `UserNameTaken` (L16)."""
+    account = await store.insert_account(conn, address, language, person)
     if account is None:
-        raise AddressTaken
+        raise AddressTaken if await store.is_address_taken(conn, address) else UserNameTaken
     await outbox.add(conn, state_of(account))
     log.info("account_added", account_id=str(account.id))
+    return account
+
+
+async def edit(conn: Connection, account_id: UUID, as_it_shall_be: Edit, changed: Collection[str]) -> Account:
+    """Edit an account that the caller has locked, and tell of it; raises `AddressTaken` (L15) or `UserNameTaken` (L16).
+
+    The transaction is then good for nothing more.
+    """
+    account = await store.update_account(conn, account_id, as_it_shall_be, changed)
+    await outbox.add(conn, state_of(account))
+    log.info("account_edited", account_id=str(account_id), fields=sorted(changed))
     return account
 
 

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Iterable
-from uuid import UUID
 
 from chassis.commands.command import Command, count, output
 from chassis.errors import Refusal
@@ -49,14 +48,6 @@ async def show(runtime: Runtime[AuthSettings], given: argparse.Namespace) -> int
     return 0
 
 
-async def erase(runtime: Runtime[AuthSettings], given: argparse.Namespace) -> int:
-    """Erase one account; raises `NoSuchAccount`."""
-    async with runtime.database.transaction() as conn:
-        await accounts.erase(conn, given.id)
-    output({"erased": str(given.id)})
-    return 0
-
-
 def _typed(addresses: list[str]) -> Iterable[str]:
     return (line.strip() for line in sys.stdin if line.strip()) if addresses == ["-"] else addresses
 
@@ -73,12 +64,7 @@ def _list_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=count, default=100, help="default 100")
 
 
-def _id_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", type=UUID, help="as `accounts list` shows it")
-
-
 COMMANDS = (
     Command("accounts add", "add people who may log in", _add_arguments, add),
     Command("accounts list", "list who may log in", _list_arguments, show),
-    Command("accounts erase", "erase a person's account, and tell all who keep a copy", _id_arguments, erase),
 )

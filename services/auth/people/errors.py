@@ -46,3 +46,12 @@ class UserNameTaken(Refusal):
     """A user with this user name already exists."""
 
     kind = Kind.CONFLICT
+
+
+class WrongName(Refusal):
+    """This is not a full name.
+
+    It must have 1 to 200 characters, none of them invisible.
+    """
+
+    kind = Kind.UNPROCESSABLE

@@ -1,12 +1,17 @@
 """SQL of people."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from chassis.postgres import Connection
 from services.auth.people.addresses import Address
-from services.auth.people.user_names import Login
+from services.auth.people.errors import AddressTaken, UserNameTaken
+from services.auth.people.names import FullName, sort_key
+from services.auth.people.user_names import Login, UserNameKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +34,71 @@ class ErasedAccount:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who an account is for, as far as it is known; `user_name` is None for who logs in with the address."""
+
+    full_name: FullName | None = None
+    user_name: tuple[str, UserNameKey] | None = None
+    organisation_id: UUID | None = None
+    active: bool = True
+
+
 INSERT_ACCOUNT = """
-insert into accounts (address, language) values ($1, $2) on conflict on constraint accounts_address_once do nothing
+insert into accounts (address, language, active, full_name, name_key, user_name, user_name_key, organisation_id)
+values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing
 returning id, address, language, active, current_epoch(), version"""
 
 
-async def insert_account(conn: Connection, address: Address, language: str) -> Account | None:
-    """Add an account; None when the address is taken."""
-    row = await conn.fetchrow(INSERT_ACCOUNT, address, language)
+async def insert_account(conn: Connection, address: Address, language: str, person: Person) -> Account | None:
+    """Add an account; None when the address or the user name is taken."""
+    shown, key = person.user_name or (None, None)
+    name, name_key = person.full_name, sort_key(person.full_name or "")
+    row = await conn.fetchrow(
+        INSERT_ACCOUNT, address, language, person.active, name, name_key, shown, key, person.organisation_id
+    )
     return None if row is None else Account(*row)
+
+
+SELECT_ADDRESS_TAKEN = "select address_taken($1)"
+
+
+async def is_address_taken(conn: Connection, address: Address) -> bool:
+    """Tell whether anybody has an address, of whatever organisation and active or not (L17, L18)."""
+    return bool(await conn.fetchval(SELECT_ADDRESS_TAKEN, address))
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """All that can be edited of an account, as it shall be from now on."""
+
+    address: Address
+    user_name: tuple[str, UserNameKey] | None
+    full_name: FullName | None
+    language: str
+    active: bool
+
+
+UPDATE_ACCOUNT = """
+update accounts a set address = $2, language = $3, active = $4, full_name = $5, name_key = $6, user_name = $7,
+    user_name_key = $8, version = version + 1, changed_at = now(),
+    field_versions = field_versions || (
+        select coalesce(jsonb_object_agg(field, version + 1), '{}') from unnest($9::text[]) as changed (field))
+where id = $1
+returning id, address, language, active, current_epoch(), version"""
+
+
+async def update_account(conn: Connection, account_id: UUID, edit: Edit, changed: Collection[str]) -> Account:
+    """Write an account that the caller has locked, and which fields of it have changed; raises `AddressTaken` and so on."""
+    shown, key = edit.user_name or (None, None)
+    name, name_key = edit.full_name, sort_key(edit.full_name or "")
+    values = (edit.address, edit.language, edit.active, name, name_key, shown, key, list(changed))
+    try:
+        row = await conn.fetchrow(UPDATE_ACCOUNT, account_id, *values)
+    except asyncpg.UniqueViolationError as error:
+        raise (AddressTaken if error.constraint_name == "accounts_address_once" else UserNameTaken) from None
+    assert row is not None  # noqa: S101 -- the caller has locked it.
+    return Account(*row)
 
 
 SELECT_ACCOUNTS = """
