@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 STACK := $(RUN) -m deploy.local.stack run --kind test --
-PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile
+PYTEST := $(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 PROVEN := .local/proven.json
 PIN := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 

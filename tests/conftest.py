@@ -18,7 +18,7 @@ from deploy.local import keysets
 from deploy.local import topics as kafka_topics
 from deploy.local.provision import Urls, provision
 
-pytest_plugins = ["tests.plugins.rules", "pytester"]
+pytest_plugins = ["tests.plugins.rules", "tests.plugins.longest_first", "pytester"]
 
 ROOT = Path(__file__).parents[1]
 SERVICES = ("auth", "notifications", "things")
