@@ -17,6 +17,8 @@ import httpx2
 
 from chassis.postgres import is_outage
 from deploy.local.journey import Person
+from services.auth.people import accounts
+from services.auth.people.addresses import normalise
 from tests.faults import inspection
 from tests.faults.checker import Damage, Findings, check
 from tests.faults.commander import Cast, Commander
@@ -26,7 +28,7 @@ from tests.faults.keeper import Death, StoppedLate
 from tests.faults.observed import Observed
 from tests.faults.post import BOUNCING
 from tests.faults.schedule import Planned
-from tests.faults.stage import Stage
+from tests.faults.stage import Stage, opened
 from tests.faults.trio import NotInSync
 from tests.faults.trio_injuries import BROKER_INJURIES, TRIO_INJURIES
 
@@ -168,7 +170,10 @@ async def _people(stage: Stage, order: Order, client: httpx2.AsyncClient) -> tup
     addresses = [f"person{n}-{name}@eksempel.example" for n in range(30)]
     addresses += [f"{BOUNCING}{n}-{name}@eksempel.example" for n in range(2)]
     redeeming = [f"redeemer{n}-{name}@eksempel.example" for n in range(min(12, order.codes // 4))]
-    await stage.platform.run("auth", "accounts", "add", *addresses, *redeeming)
+    async with opened(stage.platform, "auth", size=1) as auth:
+        for address in (*addresses, *redeeming):
+            async with auth.transaction() as conn:
+                await accounts.add(conn, normalise(address), "nb")
     people, redeemers = ([Person(address, client) for address in some] for some in (addresses, redeeming))
     for person in (*people, *redeemers):
         (await person.show_codes()).raise_for_status()

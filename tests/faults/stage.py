@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -140,12 +140,14 @@ class Stage:
         self.gone += keeper.deaths
 
     async def end(self) -> None:
-        """Start nothing again, whatever ends."""
+        """Start nothing again, and stop all at once: nothing is asked for any more."""
         for keeper in self.keepers.values():
             keeper.stop()
         for task in self.tasks.values():
             task.cancel()
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+        running = [process for process in self.platform.processes.values() if process.returncode is None]
+        await asyncio.gather(*(process.stop(within=40) for process in running))
 
     def keeper(self, service: str, role: str) -> Keeper:
         return self.keepers[Unit(service, role)]
@@ -196,13 +198,7 @@ async def stage(
             platform(running, smtp_port=post.smtp_port, settings={**SETTINGS, **settings}, others=OTHERS, topics=TOPICS)
         )
         _connect_over(wire, made)
-        environment = made.environments["ledger"]
-        keyring = Keyring.load(
-            "ledger", Path(environment["SAMBAND_PUBLIC_KEYS"]), Path(environment["SAMBAND_PRIVATE_KEYS"])
-        )
-        ledger = await stack.enter_async_context(
-            open_database(environment["SAMBAND_DATABASE_URL"], Identity("ledger", keyring), size=10, role="suite")
-        )
+        ledger = await stack.enter_async_context(opened(made, "ledger", size=10))
         found = Stage(made, post, server, broker, [wire, *broker.wires], ledger)
         stack.push_async_callback(found.end)
         for unit in units:
@@ -210,6 +206,13 @@ async def stage(
         await found.all_ready(within=START_SECONDS)
         tell(f"{len(found.keepers)} processes are ready")
         yield found
+
+
+def opened(made: Platform, service: str, *, size: int) -> AbstractAsyncContextManager[Database]:
+    """Open a service's database as its own processes do, for what the suite itself does in its place."""
+    environment = made.environments[service]
+    keyring = Keyring.load(service, Path(environment["SAMBAND_PUBLIC_KEYS"]), Path(environment["SAMBAND_PRIVATE_KEYS"]))
+    return open_database(environment["SAMBAND_DATABASE_URL"], Identity(service, keyring), size=size, role="suite")
 
 
 def _port(url: str) -> int:
