@@ -48,6 +48,9 @@ async def observer(samband: Platform) -> AsyncIterator[Observer]:
         yield found
 
 
+MANY = 50
+
+
 class Crowd:
     """Synthetic people, each with an account of their own."""
 
@@ -55,11 +58,16 @@ class Crowd:
         self._samband = samband
         self._stack = stack
         self._count = 0
+        self._free: list[str] = []
 
     async def add(self, count: int) -> list[Person]:
-        addresses = [f"person{self._count + n}@eksempel.example" for n in range(count)]
-        self._count += count
-        await self._samband.run("auth", "accounts", "add", *addresses)
+        """Give so many that no test has met; accounts are made many at once, for that takes a process each time."""
+        while len(self._free) < count:
+            addresses = [f"person{self._count + n}@eksempel.example" for n in range(MANY)]
+            await self._samband.run("auth", "accounts", "add", *addresses)
+            self._count += MANY
+            self._free += addresses
+        addresses, self._free = self._free[:count], self._free[count:]
         return [await self.browser(address) for address in addresses]
 
     async def browser(self, address: str) -> Person:
