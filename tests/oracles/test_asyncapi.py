@@ -1,6 +1,7 @@
 """AsyncAPI: the project's own parser takes our documents, and finds in them what we meant."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -16,10 +17,19 @@ NEWER_VERSION_EXISTS = "asyncapi-latest-version"
 pytestmark = pytest.mark.timeout(300)  # The first run on a machine installs the parser.
 
 
+@pytest.fixture(scope="module")
+def parsed() -> dict[str, dict[str, Any]]:
+    """What the parser says of each service's document, and of each way to break one: it takes long to start."""
+    documents = {service.name: asyncapi.document(FOUND, service) for service in FOUND.services}
+    documents |= {how: broken(asyncapi.document(FOUND, FOUND.services[0]), how) for how in FAULTS}
+    return dict(zip(documents, tools.parse_asyncapi(list(documents.values())), strict=True))
+
+
 @pytest.mark.parametrize("service", FOUND.services, ids=lambda service: service.name)
-def test_the_parser_of_asyncapi_takes_a_services_document_without_a_remark(service: Service) -> None:
-    document = asyncapi.document(FOUND, service)
-    said = tools.parse_asyncapi(document)
+def test_the_parser_of_asyncapi_takes_a_services_document_without_a_remark(
+    service: Service, parsed: Mapping[str, dict[str, Any]]
+) -> None:
+    document, said = asyncapi.document(FOUND, service), parsed[service.name]
     assert [remark for remark in said["diagnostics"] if remark["code"] != NEWER_VERSION_EXISTS] == []
     assert sorted(said["channels"]) == sorted(document["channels"])
     assert sorted(said["operations"]) == sorted(
@@ -58,6 +68,5 @@ FAULTS = (
 
 
 @pytest.mark.parametrize("how", FAULTS)
-def test_the_parser_would_find_a_fault(how: str) -> None:
-    said = tools.parse_asyncapi(broken(asyncapi.document(FOUND, FOUND.services[0]), how))
-    assert [remark for remark in said["diagnostics"] if remark["code"] != NEWER_VERSION_EXISTS]
+def test_the_parser_would_find_a_fault(how: str, parsed: Mapping[str, dict[str, Any]]) -> None:
+    assert [remark for remark in parsed[how]["diagnostics"] if remark["code"] != NEWER_VERSION_EXISTS]

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ FILES = (".npmrc", "asyncapi.mjs", "package-lock.json", "package.json")
 OLDEST_NODE = 18
 
 
-def parse_asyncapi(document: object) -> dict[str, Any]:
-    """Let the AsyncAPI project's parser read a document; gives its channels, operations and diagnostics."""
+def parse_asyncapi(documents: Sequence[object]) -> list[dict[str, Any]]:
+    """Let the AsyncAPI project's parser read documents; gives the channels, operations and diagnostics of each."""
     node, script = _program("node"), _installed() / "asyncapi.mjs"
-    run = subprocess.run([node, script], input=json.dumps(document), capture_output=True, text=True, check=True)
-    said: dict[str, Any] = json.loads(run.stdout)
+    run = subprocess.run([node, script], input=json.dumps(documents), capture_output=True, text=True, check=True)
+    said: list[dict[str, Any]] = json.loads(run.stdout)
     return said
 
 
