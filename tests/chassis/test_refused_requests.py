@@ -1,6 +1,7 @@
 """Refused requests: what a system may not ask, or asks too late or illegibly, is answered and leaves nothing."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -55,21 +56,21 @@ async def test_what_a_rule_refuses_leaves_nothing_and_is_told_in_code_and_words(
 @pytest.mark.parametrize(
     ("time", "reason"),
     [
-        (at(hours=24, minutes=2), Declined.STALE),
-        (at(days=3000), Declined.STALE),
-        (datetime.max.replace(tzinfo=UTC), Declined.FROM_THE_FUTURE),
-        (datetime.min.replace(tzinfo=UTC), Declined.STALE),
-        (at(minutes=-20), Declined.FROM_THE_FUTURE),
-        (at(days=-1), Declined.FROM_THE_FUTURE),
-        (at(hours=22), None),
-        (at(minutes=-5), None),
+        (lambda: at(hours=24, minutes=2), Declined.STALE),
+        (lambda: at(days=3000), Declined.STALE),
+        (lambda: datetime.max.replace(tzinfo=UTC), Declined.FROM_THE_FUTURE),
+        (lambda: datetime.min.replace(tzinfo=UTC), Declined.STALE),
+        (lambda: at(minutes=-20), Declined.FROM_THE_FUTURE),
+        (lambda: at(days=-1), Declined.FROM_THE_FUTURE),
+        (lambda: at(hours=22), None),
+        (lambda: at(minutes=-5), None),
     ],
 )
 async def test_a_request_is_good_for_a_day_and_for_a_clock_that_is_a_little_ahead(
-    time: datetime, reason: Declined | None, database: Database, asker: Asker
+    time: Callable[[], datetime], reason: Declined | None, database: Database, asker: Asker
 ) -> None:
     listening(database, system("member", KEY), skew=600)
-    await take(database, arrival(asker.change(4, time=time)))
+    await take(database, arrival(asker.change(4, time=time())))
     (answer,) = await answers(database)
     assert getattr(answer, "reason", None) == reason
     assert await effects(database) == ([] if reason else [4])
