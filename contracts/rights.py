@@ -18,7 +18,7 @@ class Grantor(StrEnum):
     SUPERUSER = "superuser"
     """A superbruker, in the own organisation."""
     UNION = "union"
-    """Whoever holds `unionfees.grant-access`, in every customer's organisation (U29)."""
+    """Whoever holds `auth.manage-company-users`, in every customer's organisation (U29)."""
     BUYER = "buyer"
     """The shop, for what somebody has bought, by a signed request."""
     OPERATOR = "operator"
@@ -70,6 +70,8 @@ HANDLE_CASES = Right("cases.handle-cases")
 REPORT_CASES = Right("cases.report-cases")
 USE_UNION_PORTAL = Right("unionfees.use-portal")
 GRANT_COMPANY_ACCESS = Right("unionfees.grant-access")
+MANAGE_COMPANY_USERS = Right("auth.manage-company-users")
+"""The same towards `auth`, which is asked to do it: a token for a service carries that service's rights alone (U29)."""
 LEAD_RECRUITMENT = Right("recruitment.lead-recruitments")
 SHOW_RECRUITMENT_CASE = Right("recruitment.show-case")
 """KBR - Vise sak (R19)."""
@@ -141,7 +143,7 @@ GROUPS: tuple[RightsGroup, ...] = (
     RightsGroup(
         "unionfees.union",
         _titles("Forbundet", "Forbundet", "Central union"),
-        frozenset({GRANT_COMPANY_ACCESS}),
+        frozenset({GRANT_COMPANY_ACCESS, MANAGE_COMPANY_USERS}),
         _BY_OPERATOR,
         OrganisationKind.OPERATOR,
     ),

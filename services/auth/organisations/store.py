@@ -111,6 +111,22 @@ async def find_organisations(conn: Connection, *, after: UUID, limit: int) -> li
     return [_organisation(row) for row in await conn.fetch(SELECT_ORGANISATIONS, after, limit)]
 
 
+SELECT_ORGANISATIONS_CALLED = """
+select id, name, number, kind, active, current_epoch(), version from organisations
+where active and kind = 'customer' and (number = $1 or strpos(lower(name), lower($1)) > 0)
+  and ($2::text is null or (name, id) > ($2, $3::uuid))
+order by name, id limit $4"""
+
+
+async def find_organisations_called(
+    conn: Connection, text: str, *, after: tuple[str, UUID] | None, limit: int
+) -> list[Organisation]:
+    """Give the active customers that have a text in their name, or it as their number, by name."""
+    name, last = after or (None, None)
+    rows = await conn.fetch(SELECT_ORGANISATIONS_CALLED, text, name, last, limit)
+    return [_organisation(row) for row in rows]
+
+
 SELECT_ORGANISATION_BY_NUMBER = """
 select id, name, number, kind, active, current_epoch(), version from organisations where number = $1"""
 

@@ -200,3 +200,45 @@ select id, account_id, organisation_id, current_epoch(), version from end_member
 async def end_memberships(conn: Connection, account_id: UUID) -> list[tuple[UUID, UUID, UUID, int, int]]:
     """Take all rights of an account that is no more, in every organisation; gives its memberships as they are told of."""
     return [tuple(row) for row in await conn.fetch(DELETE_GRANTS_OF_GONE, account_id)]
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyUser:
+    account_id: UUID
+    address: Address
+    full_name: str | None
+    active: bool
+    granted_at: datetime
+
+
+SELECT_HOLDERS_OF = """
+select a.id, a.address, a.full_name, a.active, g.granted_at
+from grants g join memberships m on m.id = g.membership_id join accounts a on a.id = m.account_id
+where g.organisation_id = $1 and g.group_name = $2 and a.id > $3 order by a.id limit $4"""
+
+
+async def find_holders_of(
+    conn: Connection, organisation_id: UUID, group: str, *, after: UUID, limit: int
+) -> list[CompanyUser]:
+    """Give the accounts behind an id that have a group in an organisation, wherever they are at home."""
+    return [CompanyUser(*row) for row in await conn.fetch(SELECT_HOLDERS_OF, organisation_id, group, after, limit)]
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What an account's holder sees of it."""
+
+    id: UUID
+    address: Address
+    user_name: str | None
+    full_name: str | None
+    language: str
+    organisation_id: UUID | None
+
+
+SELECT_OWN = "select id, address, user_name, full_name, language, organisation_id from accounts where id = $1"
+
+
+async def find_own(conn: Connection, account_id: UUID) -> Own | None:
+    row = await conn.fetchrow(SELECT_OWN, account_id)
+    return None if row is None else Own(*row)

@@ -1,17 +1,25 @@
 """A town around auth: organisations with their people, callers who act for them, and what is told of them."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from chassis import scope
+import httpx2
+from fastapi import FastAPI, Request
+from httpx2 import Response
+
+from chassis import http, scope
+from chassis.access import Caller, NotSignedIn
 from chassis.postgres import Connection
 from chassis.scope import SYSTEM, Scope
-from contracts.rights import OrganisationKind
-from services.auth.organisations import grants, organisations, store, users
+from chassis.texts import Texts
+from contracts.rights import OrganisationKind, rights_of
+from services.auth.__main__ import SERVICE
+from services.auth.front import Front
+from services.auth.organisations import api, grants, organisations, store, users
 from services.auth.organisations.grants import OPERATOR, Giver
 from services.auth.organisations.store import Organisation
 from services.auth.organisations.users import NewUser
@@ -21,6 +29,34 @@ from tests.auth.world import World
 
 SUPERUSER, STAFF_SUPERUSER, SUPPORT = "auth.superuser", "auth.staff-superuser", "auth.support"
 PAYROLL, COMPANY_USER, UNION = "cases.payroll", "unionfees.company-user", "unionfees.union"
+
+
+CALLER = "X-Test-Caller"
+"""Names account and organisation of a caller, to apps of this town alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """A person who has signed in and acts for an organisation, or for none."""
+
+    app: FastAPI
+    account_id: UUID
+    organisation_id: UUID | None
+
+    async def send(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> Response:
+        who = {CALLER: f"{self.account_id} {self.organisation_id or ''}", "Accept-Language": "en", **(headers or {})}
+        transport = httpx2.ASGITransport(self.app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="https://auth.example.no") as client:
+            return await client.request(method, f"/v1{path}", headers=who, **body)
+
+    async def get(self, path: str, **query: Any) -> Response:
+        return await self.send("GET", path, params=query)
+
+    async def edit(self, user_id: UUID, tag: str, **changes: Any) -> Response:
+        return await self.send("PATCH", f"/users/{user_id}", headers={"If-Match": tag}, json=changes)
+
+    async def tag(self, user_id: UUID) -> str:
+        return (await self.get(f"/users/{user_id}")).headers["etag"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +104,29 @@ class Town:
     async def take(self, giver: Giver, account_id: UUID, organisation: Organisation, group: str) -> UUID:
         async with self.conn(scope.organisation(organisation.id)) as conn:
             return await grants.take(conn, giver, account_id, organisation.id, group)
+
+    def app(self) -> FastAPI:
+        """Make the app of these routes alone; a header says who calls, and their rights are looked up as ever."""
+        world = self.world
+        front = Front(world.database, world.settings, world.keys, world.chance, world.limits)
+
+        async def authenticator(request: Request) -> Caller:
+            if CALLER not in request.headers:
+                raise NotSignedIn
+            account, _, organisation = request.headers[CALLER].partition(" ")
+            acting = UUID(organisation) if organisation else None
+            async with self.conn() as conn:
+                groups = await store.find_groups(conn, UUID(account), acting) if acting else ()
+            held = frozenset(str(right) for right in rights_of(groups, service="auth"))
+            return Caller(account_id=UUID(account), session_id=uuid4(), organisation_id=acting, rights=held)
+
+        texts = [Texts(SERVICE.folder / "locales")]
+        return http.create_app(
+            title="auth", version="1", routers=[api.router(front)], texts=texts, authenticator=authenticator
+        )
+
+    def acting(self, account_id: UUID, organisation: Organisation | None) -> Acting:
+        return Acting(self.app(), account_id, None if organisation is None else organisation.id)
 
     async def told(self, kind: str) -> list[dict[str, Any]]:
         """Give what is owed of one kind of message, in order."""
