@@ -117,8 +117,8 @@ async def serve(service: Service[S], settings: S, *, api: bool, worker: bool, le
                 parts.start(list(worker_parts(service, runtime)) if worker else [])
                 checks = {"postgres": database.ping, "parts": parts.require_ready}
                 served = (*service.routers(runtime), jwks.router(keyring)) if api else ()
-                authenticator = authenticator_of(service, runtime, served)
-                parts.start(list(_mirror_parts(service, runtime)) if api else [])
+                authenticator = authenticator_of(service, runtime, served) if api else None
+                parts.start([_mirror_part(runtime)] if authenticator else [])
                 server.app = _app(service, settings, [*served, router(checks)], authenticator)
                 log.info("service_started", port=listening.getsockname()[1])
                 await parts.stopping.wait()
@@ -153,11 +153,10 @@ def authenticator_of(service: Service[S], runtime: Runtime[S], routers: Sequence
     return access.bearer(runtime.settings, service.name, runtime.voids)
 
 
-def _mirror_parts(service: Service[S], runtime: Runtime[S]) -> Iterator[Part]:
-    """Build what tells an api which tokens are void, where its service hears of them."""
-    if voids.are_heard(service.handlers):
-        loop = voids.mirror(runtime.database, runtime.voids)
-        yield Part("loops", loop.name, loop.run, loop.stop, lambda: runtime.voids.loaded)
+def _mirror_part(runtime: Runtime[S]) -> Part:
+    """Build what tells an api whose routes need callers which tokens are void."""
+    loop = voids.mirror(runtime.database, runtime.voids)
+    return Part("loops", loop.name, loop.run, loop.stop, lambda: runtime.voids.loaded)
 
 
 def _app(

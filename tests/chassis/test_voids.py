@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,10 +70,10 @@ class Api:
 
 
 @asynccontextmanager
-async def api(clone: Clone, folder: Path) -> AsyncIterator[Api]:
+async def api(clone: Clone, folder: Path, of: Service[ServiceSettings] = SERVICE) -> AsyncIterator[Api]:
     told = {"token_keys": key_file(folder), "token_issuer": ISSUER}
     settings = settings_of(clone, clone.urls("things").app).model_copy(update=told)
-    async with serving(settings, of=SERVICE) as served:
+    async with serving(settings, of=of) as served:
         await served.ready()
         yield Api(served)
 
@@ -140,6 +141,22 @@ async def test_the_bell_and_the_look_of_every_second_each_suffice(
         monkeypatch.setattr(voids, "EVERY_SECONDS", 3_600)
     said = claims()
     async with api(clone, tmp_path) as running:
+        assert await running.status(said) == httpx2.codes.OK
+        await note(database, of_session(said))
+        await running.refuses(said)
+
+
+@pytest.mark.goal("sec-A10")
+async def test_a_service_with_an_authenticator_of_its_own_that_takes_tokens_too_refuses_what_it_has_noted_itself(
+    clone: Clone, database: Database, tmp_path: Path
+) -> None:
+    deciding = replace(
+        SERVICE,
+        handlers=Handlers(),
+        authenticator=lambda runtime: access.bearer(runtime.settings, "things", runtime.voids),
+    )
+    said = claims()
+    async with api(clone, tmp_path, deciding) as running:
         assert await running.status(said) == httpx2.codes.OK
         await note(database, of_session(said))
         await running.refuses(said)
