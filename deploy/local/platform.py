@@ -198,6 +198,7 @@ def _own(service: str, smtp_port: int, token_key: Path) -> dict[str, str]:
         return {}
     return {
         **ORGANISATION,
+        "SAMBAND_PORTAL_URL": "https://portal.eksempelforbundet.example",
         "SAMBAND_SMTP_HOST": ports.LOOPBACK,
         "SAMBAND_SMTP_PORT": str(smtp_port),
         "SAMBAND_SMTP_STARTTLS": "false",

@@ -2,9 +2,18 @@
 
 from chassis.handlers import Handlers, Lane
 from chassis.postgres import Connection
-from contracts.auth import AccountChanged, AccountErased, OtpRequested
+from contracts.auth import (
+    AccountBlocked,
+    AccountChanged,
+    AccountErased,
+    OtpRequested,
+    OtpRequestedV2,
+    PasswordChanged,
+    PasswordInstructionsRequested,
+    UserNameRequested,
+)
 from contracts.message import Envelope
-from services.notifications import contacts, login_code_mails
+from services.notifications import account_mails, code_mails, contacts
 from services.notifications.courier import MAILS_BELL
 
 HANDLERS = Handlers()
@@ -24,5 +33,35 @@ async def forget_contact(conn: Connection, erased: AccountErased, _envelope: Env
 
 @HANDLERS.on(OtpRequested, lane=Lane.URGENT)
 async def owe_login_code_mail(conn: Connection, requested: OtpRequested, envelope: Envelope) -> None:
-    await login_code_mails.owe(conn, requested, envelope)
+    await code_mails.owe(conn, requested, envelope)
+    conn.context.rings.add(MAILS_BELL)
+
+
+@HANDLERS.on(OtpRequestedV2, lane=Lane.URGENT)
+async def owe_code_mail(conn: Connection, requested: OtpRequestedV2, envelope: Envelope) -> None:
+    await code_mails.owe(conn, requested, envelope)
+    conn.context.rings.add(MAILS_BELL)
+
+
+@HANDLERS.on(UserNameRequested, lane=Lane.URGENT)
+async def owe_user_name_mail(conn: Connection, requested: UserNameRequested, envelope: Envelope) -> None:
+    await account_mails.owe_user_name(conn, requested, envelope)
+    conn.context.rings.add(MAILS_BELL)
+
+
+@HANDLERS.on(PasswordInstructionsRequested, lane=Lane.URGENT)
+async def owe_instructions_mail(conn: Connection, requested: PasswordInstructionsRequested, envelope: Envelope) -> None:
+    await account_mails.owe_instructions(conn, requested, envelope)
+    conn.context.rings.add(MAILS_BELL)
+
+
+@HANDLERS.on(PasswordChanged, lane=Lane.URGENT)
+async def owe_password_notice(conn: Connection, changed: PasswordChanged, envelope: Envelope) -> None:
+    await account_mails.owe_change(conn, changed, envelope)
+    conn.context.rings.add(MAILS_BELL)
+
+
+@HANDLERS.on(AccountBlocked, lane=Lane.URGENT)
+async def owe_block_notice(conn: Connection, blocked: AccountBlocked, envelope: Envelope) -> None:
+    await account_mails.owe_block(conn, blocked, envelope)
     conn.context.rings.add(MAILS_BELL)

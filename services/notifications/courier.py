@@ -14,7 +14,7 @@ from chassis.loop import Loop, backoff
 from chassis.postgres import Database, is_outage
 from chassis.sealing import CannotOpen, Keyring
 from contracts.notifications import GivenUp, MailBounced, MailDelivered, MailGivenUp
-from services.notifications import login_code_mails, store
+from services.notifications import account_mails, code_mails, store
 from services.notifications.rendering import Renderer, TemplateError, compose
 from services.notifications.settings import NotificationsSettings
 from services.notifications.smtp import Answer, Mailer, Verdict
@@ -35,7 +35,14 @@ AGE = Histogram(
 )
 
 Values = Callable[[Mail, Keyring], Mapping[str, object]]
-KINDS: Mapping[str, Values] = {login_code_mails.KIND: login_code_mails.values}
+KINDS: Mapping[str, Values] = {
+    **dict.fromkeys(code_mails.KINDS.values(), code_mails.values),
+    account_mails.USER_NAME: account_mails.user_name,
+    account_mails.INSTRUCTIONS: account_mails.instructions,
+    account_mails.CHANGED: account_mails.change,
+    account_mails.BLOCKED: account_mails.block,
+}
+"""What the template of each kind of mail is given."""
 
 
 class Courier:
@@ -107,6 +114,7 @@ class Courier:
         settings = self._settings
         values = {
             **KINDS[mail.kind](mail, self._database.identity.keyring),
+            "portal": str(settings.portal_url).rstrip("/"),
             "sender_name": settings.organisation,
             "sender_address": settings.code_sender,
             "support": {"email": settings.support_email, "phone": settings.support_phone},

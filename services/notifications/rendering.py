@@ -13,6 +13,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import jinja2
+from babel.dates import format_date
 
 from chassis.texts import Language, Texts
 
@@ -22,6 +23,8 @@ CLOCK = {
     Language.NN: "kl.\N{NO-BREAK SPACE}%H.%M",
     Language.EN: "%H:%M",
 }
+
+LOCALES = {Language.NB: "nb", Language.NN: "nn", Language.EN: "en_GB"}
 
 
 class TemplateError(Exception):
@@ -92,6 +95,7 @@ def _environment(folder: Path, texts: Texts, language: Language) -> jinja2.Envir
     # `int` lets a count that is missing fail as every missing value does, by its name.
     install(texts.gettext(language), lambda one, many, count: choose(one, many, int(count)), newstyle=True)
     environment.filters["clock"] = partial(_clock, language)
+    environment.filters["day"] = partial(_day, language)
     for name in environment.list_templates():
         environment.get_template(name)
     return environment
@@ -100,6 +104,11 @@ def _environment(folder: Path, texts: Texts, language: Language) -> jinja2.Envir
 def _clock(language: Language, time: datetime) -> str:
     """Write the time as a clock in Norway shows it, the way people write it in the language."""
     return _aware(time).astimezone(NORWAY).strftime(CLOCK[language])
+
+
+def _day(language: Language, time: datetime) -> str:
+    """Write the day on which a time falls in Norway, the way people write it in the language."""
+    return format_date(_aware(time).astimezone(NORWAY), "long", locale=LOCALES[language])
 
 
 def _without_gaps(text: str) -> str:

@@ -5,11 +5,11 @@ from pydantic import ValidationError
 from chassis import inbox
 from chassis.ghosts import Ghost
 from chassis.postgres import Connection
-from contracts.auth import OtpRequested
+from contracts import topics
 from contracts.notifications import MailBounced, MailDelivered
-from services.notifications import login_code_mails, store
+from services.notifications import account_mails, code_mails, store
 
-SOURCES = {login_code_mails.KIND: f"/services/{OtpRequested.topic.owner}"}
+SOURCES = dict.fromkeys((*code_mails.KINDS.values(), *account_mails.KINDS), f"/services/{topics.CODES.owner}")
 """Who asks for the mails of a kind."""
 OUTCOMES: dict[str, tuple[type[MailDelivered | MailBounced], str]] = {
     MailDelivered.type: (MailDelivered, "delivered"),

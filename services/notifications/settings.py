@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, HttpUrl, SecretStr
 
 from chassis.settings import ServiceSettings
 
@@ -26,5 +26,8 @@ class NotificationsSettings(ServiceSettings):
     organisation: Annotated[str, Field(pattern=ONE_LINE, description="name that mails are from")]
     support_email: Annotated[str, Field(description="where people write for help (G6)")]
     support_phone: Annotated[str, Field(description="where people call for help (G6)")]
+    portal_url: Annotated[
+        HttpUrl, Field(description="where the pages are; links in mails begin with it, whatever a request says")
+    ]
     message_id_domain: Annotated[str, Field(pattern=DOMAIN, description="domain of the Message-ID of every mail")]
     keep_mails_days: Annotated[int, Field(ge=1, le=365)] = 30

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 import structlog
+from pydantic import HttpUrl
 
 from chassis.postgres import Database
 from services.notifications.courier import Courier
@@ -60,6 +61,7 @@ def settings(mailbox: OverheardMailbox) -> NotificationsSettings:
         organisation="Eksempelforbundet",
         support_email="hjelp@example.no",
         support_phone="00 00 00 00",
+        portal_url=HttpUrl("https://portal.example.no/min/"),
         message_id_domain="mail.example.no",
     )
 

@@ -18,6 +18,7 @@ GIVEN = {
     "SAMBAND_SUPPORT_EMAIL": "hjelp@example.no",
     "SAMBAND_SUPPORT_PHONE": "00 00 00 00",
     "SAMBAND_MESSAGE_ID_DOMAIN": "mail.example.no",
+    "SAMBAND_PORTAL_URL": "https://portal.example.no",
 }
 
 
@@ -68,6 +69,8 @@ def test_all_that_is_missing_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -
         ("SAMBAND_CODE_SENDER", "ikkesvar..her@example.no"),
         ("SAMBAND_CODE_SENDER", "ikkesvar@example.no\nBcc: a@example.no"),
         ("SAMBAND_ORGANISATION", "Eksempel\nforbundet"),
+        ("SAMBAND_PORTAL_URL", "portal.example.no"),
+        ("SAMBAND_PORTAL_URL", "javascript:alert(1)"),
         ("SAMBAND_MESSAGE_ID_DOMAIN", "mail example no"),
         ("SAMBAND_MESSAGE_ID_DOMAIN", "<mail.example.no>"),
     ],

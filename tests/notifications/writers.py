@@ -10,7 +10,7 @@ from uuid import UUID
 from chassis import outbox
 from chassis.arrival import Arrival
 from chassis.postgres import Database
-from contracts.auth import AccountChanged, OtpRequested, Purpose
+from contracts.auth import AccountChanged, OtpRequested, OtpRequestedV2, Purpose
 from contracts.message import Envelope, Message
 from contracts.privacy import Sealed
 from services.notifications.consumers import HANDLERS
@@ -95,6 +95,13 @@ def code(
         issued_at=now,
         expires_at=now + lasts,
     )
+
+
+def other_code(account_id: UUID, purpose: str, text: str = CODE) -> OtpRequestedV2:
+    """Give a code for something else than to log in."""
+    known = code(account_id, text)
+    fields = {name: getattr(known, name) for name in OtpRequested.model_fields}
+    return OtpRequestedV2(**fields | {"purpose": purpose})
 
 
 def envelope_of(arrival: Arrival) -> Envelope:

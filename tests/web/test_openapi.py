@@ -53,6 +53,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
         "organisation": "Eksempelforbundet",
         "support_email": "kundeservice@eksempelforbundet.example",
         "support_phone": "22 00 00 00",
+        "portal_url": "https://portal.eksempelforbundet.example",
         "message_id_domain": "eksempelforbundet.example",
     },
 }

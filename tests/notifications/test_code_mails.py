@@ -1,4 +1,4 @@
-"""Login code mails: owed for one account, opened in the courier's memory only, sent from one sender."""
+"""Code mails: owed for one account, opened in the courier's memory only, sent from one sender."""
 
 import dataclasses
 from datetime import timedelta
