@@ -19,31 +19,19 @@ from chassis.handlers import Lane
 from chassis.inbox import Position
 from chassis.postgres import Database
 from contracts.topics import ACCOUNTS
-from deploy.local.topics import Topic, create_topics
+from deploy.local.topics import Topic
 from tests.chassis.http_app import logged
 from tests.conftest import Bus
+from tests.support import bus as stranger
 from tests.support.effects import Owner, expect_effects, send
 from tests.support.lanes import TOPIC, consuming, handlers, headers
 from tests.support.things import ThingHappened
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("effects", "quick_retries")
 
 
 async def make_anew(bus: Bus) -> None:
-    """Delete the topic and make it again."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bus.bootstrap)
-    await admin.start()
-    try:
-        await admin.delete_topics([bus.prefix + TOPIC])
-
-        async def is_gone() -> bool:
-            return bus.prefix + TOPIC not in await admin.list_topics()
-
-        await until(is_gone, what="the topic to be gone")
-    finally:
-        await admin.close()
-    await create_topics(bus.bootstrap, [Topic(bus.prefix + TOPIC, 3, ACCOUNTS.config())])
+    await stranger.make_anew(bus.bootstrap, Topic(bus.prefix + TOPIC, 3, ACCOUNTS.config()))
 
 
 async def read_some(database: Database, bus: Bus, owner: Owner, thing: UUID, count: int) -> list[str]:

@@ -18,6 +18,7 @@ from chassis.kafka import Outcome, Sender
 from chassis.postgres import Database
 from chassis.relay import Relay
 from contracts.topics import ACCOUNTS, CODES
+from deploy.local.topics import Topic
 from tests.conftest import Bus, Clone
 from tests.support import bus as stranger
 from tests.support.things import happened, whispered
@@ -154,7 +155,7 @@ async def test_transactions_that_commit_in_the_opposite_order_of_their_ids_all_a
 async def test_a_message_that_kafka_refuses_holds_its_own_key_and_nobody_elses(
     database: Database, bus: Bus, make_relay: MakeRelay, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    await _limit_topic(bus, 2_000)
+    await stranger.make_anew(bus.bootstrap, Topic(bus.prefix + ACCOUNTS.name, 3, {"max.message.bytes": "2000"}))
     large, others = uuid4(), [uuid4() for _ in range(5)]
     async with database.transaction() as conn:
         await outbox.add(conn, happened(0, large, note=secrets.token_hex(4_000)))
@@ -166,7 +167,7 @@ async def test_a_message_that_kafka_refuses_holds_its_own_key_and_nobody_elses(
         assert {record.key.decode() for record in records} == {str(thing) for thing in others}
         waiting = await owner.fetchval("select count(*) from things.outbox where key = $1", str(large))
         assert waiting == 2
-        await _limit_topic(bus, 1_000_000)
+        await _let_pass(bus, 1_000_000)
         assert numbers(await stranger.take(reader, 2)) == [0, 1]
 
 
@@ -243,7 +244,7 @@ async def test_the_server_ends_the_session_of_a_leader_that_is_frozen(make_relay
         assert await conn.fetchval("show synchronous_commit") == "off"
 
 
-async def _limit_topic(bus: Bus, size: int) -> None:
+async def _let_pass(bus: Bus, size: int) -> None:
     from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
     admin = AIOKafkaAdminClient(bootstrap_servers=bus.bootstrap)

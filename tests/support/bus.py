@@ -6,9 +6,27 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from tests.support.waiting import InVain
+from deploy.local.topics import Topic, create_topics
+from tests.support.waiting import InVain, until
+
+
+async def make_anew(bootstrap: str, topic: Topic) -> None:
+    """Delete a topic and make it again, with settings that hold from its first record on: altered ones are late now and then."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic.name])
+
+        async def is_gone() -> bool:
+            return topic.name not in await admin.list_topics()
+
+        await until(is_gone, what="the topic to be gone")
+    finally:
+        await admin.close()
+    await create_topics(bootstrap, [topic])
 
 
 @asynccontextmanager
