@@ -1,14 +1,22 @@
 """Operators' commands about organisations, their users and rights."""
 
 import argparse
+import io
+import itertools
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from uuid import UUID
 
-from chassis.commands.command import Command, no_arguments, output
+from chassis.commands.command import Command, no_arguments, output, say
 from chassis.service import Runtime
 from chassis.texts import Language
 from contracts.rights import BY_NAME, Grantor, OrganisationKind
 from services.auth.organisations import grants, organisations, store, users
 from services.auth.organisations.errors import NoSuchOrganisation
+from services.auth.organisations.imports import Import, Line, Outcome, Result, read_lines
 from services.auth.organisations.numbers import read_number
 from services.auth.organisations.store import Organisation
 from services.auth.people import accounts
@@ -18,7 +26,7 @@ from services.auth.people.store import Person
 from services.auth.people.user_names import Login
 from services.auth.settings import AuthSettings
 
-PAGE = 500
+PAGE, BATCH, TELL_EVERY = 500, 200, 10_000
 
 
 async def add(runtime: Runtime[AuthSettings], given: argparse.Namespace) -> int:
@@ -103,6 +111,71 @@ async def remove_grant(runtime: Runtime[AuthSettings], given: argparse.Namespace
     return 0
 
 
+async def import_people(runtime: Runtime[AuthSettings], given: argparse.Namespace) -> int:
+    """Import people out of a file, a few hundred in each transaction; gives 1 when a line could not be read.
+
+    Raises `UnreadableFile`, `NoSuchOrganisation` or `OrganisationClosed` before anything is done.
+    """
+    async with runtime.database.transaction() as conn:
+        organisation = await organisations.require(conn, given.organisation)
+    taking, counts = Import(organisation, given.language), Counter[Outcome]()
+    with given.file.open("rb") as raw, io.TextIOWrapper(raw, "utf-8-sig", "surrogateescape", newline="") as text:
+        progress = Progress(given.file.stat().st_size)
+        lines = read_lines(text)
+        while batch := list(itertools.islice(lines, BATCH)):
+            results = await _take(runtime, taking, batch, dry_run=given.dry_run)
+            counts.update(result.outcome for result in results)
+            for result in results:
+                _report(result)
+            progress.show(raw.tell(), counts.total())
+    output({"dry_run": given.dry_run, **{outcome.value: counts[outcome] for outcome in Outcome}})
+    if counts[Outcome.DUPLICATE]:
+        say("Duplicates wait for a superuser of the organisation to clear them up: GET /v1/import-duplicates")
+    return 1 if counts[Outcome.WRONG] else 0
+
+
+async def _take(
+    runtime: Runtime[AuthSettings], taking: Import, batch: Sequence[Line], *, dry_run: bool
+) -> Sequence[Result]:
+    results: list[Result] = []
+    with suppress(_OnlyTried):
+        async with runtime.database.transaction() as conn:
+            results = [await taking.take(conn, line) for line in batch]
+            if dry_run:
+                raise _OnlyTried
+    return results
+
+
+class _OnlyTried(Exception):
+    """Rolls back what was done to see what would become of it."""
+
+
+def _report(result: Result) -> None:
+    match result.outcome:
+        case Outcome.DUPLICATE:
+            output({"line": result.number, "duplicate": str(result.duplicate_id), "reason": result.reason})
+        case Outcome.WRONG:
+            output({"line": result.number, "wrong": result.reason})
+
+
+class Progress:
+    """How far a file has come, on standard error: a bar on a terminal, else a line now and then."""
+
+    def __init__(self, size: int) -> None:
+        self._size = max(1, size)
+        self._told = 0
+
+    def show(self, read: int, rows: int) -> None:
+        part = min(1.0, read / self._size)
+        if sys.stderr.isatty():
+            bar = "█" * round(part * 30)
+            sys.stderr.write(f"\r{bar:<30} {part:4.0%} {rows:9,} lines" + ("\n" if part == 1 else ""))
+            sys.stderr.flush()
+        elif rows - self._told >= TELL_EVERY or part == 1:
+            self._told = rows
+            say(f"{part:.0%}, {rows} lines")
+
+
 async def erase(runtime: Runtime[AuthSettings], given: argparse.Namespace) -> int:
     """Erase one account; raises `NoSuchAccount`."""
     async with runtime.database.transaction() as conn:
@@ -136,6 +209,13 @@ def _grant_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _import_arguments(parser: argparse.ArgumentParser) -> None:
+    _organisation_argument(parser)
+    parser.add_argument("file", type=Path, help="UTF-8, fields between semicolons or commas")
+    parser.add_argument("--language", choices=[str(language) for language in Language], default="nb", help="default nb")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would become of each line")
+
+
 def _id_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", type=UUID, help="as `accounts list` shows it")
 
@@ -144,7 +224,12 @@ _ABOUT_SUPERUSER = (
     "Make somebody the first superuser of an organisation, who then adds its other users. Gives them an account if they "
     "have none, and does nothing where they are a superuser already."
 )
+_ABOUT_IMPORT = """Import people into an organisation. The first line names the columns: user_name, address, full_name,
+language (nb, nn, en), active (yes, no), groups (names of rights, spaces between). Only address is needed. Lines that cannot
+be read are reported and left out. Whoever has an address or user name that somebody has already, in the file or anywhere,
+gets no account: they are reported, and kept for a superuser to clear up. The same file again adds nothing."""
 COMMANDS = (
+    Command("accounts import", "import people out of a file", _import_arguments, import_people, _ABOUT_IMPORT),
     Command("accounts erase", "erase a person's account, and tell all who keep a copy", _id_arguments, erase),
     Command("organisations add", "add an organisation that people may act for", _add_arguments, add),
     Command("organisations list", "list all organisations", no_arguments, show),

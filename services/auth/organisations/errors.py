@@ -129,6 +129,15 @@ class WrongCursor(Refusal):
     kind = Kind.INVALID
 
 
+class UnreadableFile(Refusal):
+    """The first line of the file does not name its columns.
+
+    It names address and, of these, those that there are: {columns}. Between them stand semicolons or commas.
+    """
+
+    kind = Kind.UNPROCESSABLE
+
+
 class NoSuchDuplicate(Refusal):
     """No such duplicate waits to be cleared up."""
 
