@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench import consumers, pipeline, report, services, tokens, tracing, usage
+from bench import consumers, log_ins, pipeline, report, services, tokens, tracing, usage
 from bench.crew import Figures
 from bench.plan import Plan, full, quick
 from bench.report import Report
@@ -31,6 +31,7 @@ PARTS: Mapping[str, Part] = {
     "consumers": consumers.measure,
     "tracing": tracing.measure,
     "tokens": tokens.measure,
+    "log_ins": log_ins.measure,
 }
 PAGE = CHECKOUT / "docs" / "performance.md"
 EXAMPLES = """\

@@ -153,12 +153,24 @@ TOKENS = (
     Figure("tokens.known_us", "CPU of checking one that came before, µs"),
     Figure("tokens.known_per_second", "… checks of one core, /s"),
 )
+LOG_INS = (
+    Figure("log_ins.per_second", "log-ins by password, two at a time, /s"),
+    Figure("log_ins.p99_ms", "… p99, ms"),
+    Figure(
+        "log_ins.at_once.loop_late_ms", "100 log-ins at once: longest wait for what needs no work, ms", at_most(100)
+    ),
+    Figure("log_ins.at_once.memory_mib", "… memory of auth's api, MiB", at_most(512)),
+    Figure("log_ins.at_once.sent_away", "… sent away to come again"),
+    Figure("log_ins.medians_apart_ms", "wrong password, medians of known, inactive, blocked, unknown apart, ms"),
+    Figure("log_ins.medians_apart_of_allowed", "… of what sec-A9 allows", at_most(1)),
+)
 PARTS: Mapping[str, Sequence[Figure]] = {
     "pipeline": PIPELINE,
     "services": SERVICES,
     "consumers": CONSUMERS,
     "tracing": TRACING,
     "tokens": TOKENS,
+    "log_ins": LOG_INS,
 }
 """Each part with its rows, in the order of the table."""
 ALL = tuple(figure for part in PARTS.values() for figure in part)

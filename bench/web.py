@@ -3,10 +3,12 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+from deploy.local.errors import SetupError
 
 T = TypeVar("T")
 
@@ -28,10 +30,16 @@ class Client:
 
     async def post(self, path: str, body: Any, *, cookie: str) -> Answer:
         content = json.dumps(body).encode()
-        head = (
+        return await self._send(
             f"POST {path} HTTP/1.1\r\nhost: {self._host}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(content)}\r\ncookie: {cookie}\r\n\r\n"
+            f"content-length: {len(content)}\r\ncookie: {cookie}\r\n\r\n",
+            content,
         )
+
+    async def get(self, path: str) -> Answer:
+        return await self._send(f"GET {path} HTTP/1.1\r\nhost: {self._host}\r\n\r\n", b"")
+
+    async def _send(self, head: str, content: bytes) -> Answer:
         began = time.monotonic()
         self._writer.write(head.encode() + content)
         lines = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -72,3 +80,10 @@ async def put(url: str, work: Iterable[T], send: Callable[[Client, T], Awaitable
     rate = len(answers) / (time.monotonic() - began)
     ordered = [answers[n] for n in sorted(answers)]
     return Load(rate, sorted(answer.milliseconds for answer in ordered), ordered)
+
+
+def require(answers: Sequence[Answer], status: int) -> None:
+    """Raise `SetupError` showing the first answer that has another status."""
+    wrong = [answer for answer in answers if answer.status != status]
+    if wrong:
+        raise SetupError(f"{len(wrong)} answers other than {status}; the first is {wrong[0].status}: {wrong[0].body}")
