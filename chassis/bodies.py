@@ -18,6 +18,7 @@ from chassis.errors import Kind, Refusal
 
 JSON = "application/json"
 OCTETS = "application/octet-stream"
+FORM = "application/x-www-form-urlencoded"
 SECONDS = 20.0
 DEEPEST = 64
 LONGEST_LENGTH = 18
@@ -69,6 +70,14 @@ def admit_octets(headers: Headers, receive: Receive, *, largest: int) -> Receive
     if _content_type(headers) != OCTETS:
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, headers=_CLOSE)
     return _bound(receive, largest)
+
+
+async def admit_form(headers: Headers, receive: Receive, *, largest: int) -> Receive:
+    """Give the way to read a form on, read whole; raises an `HTTPException` (408, 413, 415), and `ClientDisconnect`."""
+    _refuse_declared_size(headers, largest)
+    if _content_type(headers) != FORM:
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, headers=_CLOSE)
+    return _replay(await _read(_bound(receive, largest)), receive)
 
 
 def check_json(body: bytes) -> None:

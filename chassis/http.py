@@ -75,6 +75,7 @@ class _Admission:
     origins: Collection[str]
     same_site: bool
     streamed: Mapping[re.Pattern[str], int]
+    forms: Collection[str]
 
     async def admit(self, scope: Scope, receive: Receive) -> Receive:
         """Refuse what may not enter; give the way to read the body on."""
@@ -89,6 +90,8 @@ class _Admission:
             for path, largest in self.streamed.items():
                 if path.fullmatch(scope["path"]):
                     return bodies.admit_octets(headers, receive, largest=largest)
+            if scope["path"] in self.forms:
+                return await bodies.admit_form(headers, receive, largest=self.largest_body)
         return await bodies.admit(headers, receive, largest=self.largest_body, content_types=self.content_types)
 
     def _refuse_cross_site(self, headers: Headers) -> None:
@@ -112,6 +115,7 @@ def create_app(  # noqa: PLR0913 -- a service's choices, each by its name.
     origins: Collection[str] = (),
     same_site: bool = False,
     streamed: Mapping[re.Pattern[str], int] | None = None,
+    forms: Collection[str] = (),
     default_language: Language = Language.NB,
     quiet: Collection[str] = ("/livez", "/readyz", "/metrics"),
     trust_traceparent: bool = False,
@@ -122,11 +126,11 @@ def create_app(  # noqa: PLR0913 -- a service's choices, each by its name.
     `texts` are the service's own catalogues; the chassis' come after them. `largest_body` is in bytes. `origins` are
     those of our own pages (`https://portal.example`); `same_site` also lets pages write that a browser calls same-site
     (sec-A16). What is written to a path in `streamed` are octets, at most so many bytes, which the route reads as they come
-    (sec-F1). Paths in `quiet` are timed but neither logged nor traced. With `trust_traceparent` the trace that
-    a caller names goes on here; else ours is a new one, linked to it. A router carries its own prefix, which then stands
-    in the metrics' route.
+    (sec-F1); to a path in `forms`, a form. Paths in `quiet` are timed but neither logged nor traced. With
+    `trust_traceparent` the trace that a caller names goes on here; else ours is a new one, linked to it. A router carries
+    its own prefix, which then stands in the metrics' route.
     """
-    admission = _Admission(largest_body, content_types, origins, same_site, streamed or {})
+    admission = _Admission(largest_body, content_types, origins, same_site, streamed or {}, forms)
     answerer = Answerer((*texts, Texts(LOCALES)), default_language)
     app = FastAPI(
         title=title,

@@ -122,7 +122,7 @@ def begin(sets: KeySets) -> str:
             f"{waiting[-1]['kid']} is made and not published yet; when every {sets.service} has it: --publish"
         )
     kid = f"{sets.service}-{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(3)}"
-    _write(sets.private, [*private, sealing.new_key(kid).as_dict(private=True)])
+    write(sets.private, [*private, sealing.new_key(kid).as_dict(private=True)])
     return kid
 
 
@@ -133,7 +133,7 @@ def publish(sets: KeySets) -> str:
     if not waiting:
         raise WrongStep("no private key waits to be published; a rotation begins without --publish")
     new = sealing.public_half(waiting[-1]) | {"nbf": int(datetime.now(UTC).timestamp())}
-    _write(sets.own_public, [new, *(_keys(sets.own_public) if sets.own_public.exists() else [])])
+    write(sets.own_public, [new, *(_keys(sets.own_public) if sets.own_public.exists() else [])])
     return str(new["kid"])
 
 
@@ -149,8 +149,8 @@ def retire(sets: KeySets) -> list[str]:
             f"{public[1]['kid']} may be needed until {until:%Y-%m-%d}: messages sealed to it may still come"
         )
     old = [key["kid"] for key in public[1:]]
-    _write(sets.own_public, public[:1])
-    _write(sets.private, [key for key in _keys(sets.private) if key["kid"] not in old])
+    write(sets.own_public, public[:1])
+    write(sets.private, [key for key in _keys(sets.private) if key["kid"] not in old])
     return old
 
 
@@ -169,7 +169,7 @@ def _moment(seconds: object) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) else None
 
 
-def _write(path: Path, keys: list[Jwk]) -> None:
+def write(path: Path, keys: list[Jwk]) -> None:
     """Replace a set in one step, of whom and readable to whom it was before; raises `Misconfigured`.
 
     A link goes on leading to it.

@@ -7,7 +7,7 @@ hand, then the loops, then the relay sends what these wrote, then the pool.
 
 import asyncio
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -71,6 +71,8 @@ class Service(Generic[S]):
     upkeep: Upkeep = field(default_factory=Upkeep)
     authenticator: Callable[[Runtime[S]], Authenticator] | None = None
     """Makes what finds out who calls; by default callers bring an access token."""
+    forms: Collection[str] = ()
+    """Paths to which forms are written, as OAuth 2.0 wants it."""
     version: str = "0.1.0"
 
     @property
@@ -170,6 +172,7 @@ def _app(
         texts=[Texts(locales)] if (locales := service.folder / "locales").is_dir() else [],
         origins=settings.origins,
         streamed={inbound.STREAMED: inbound.LARGEST},
+        forms=service.forms,
         trust_traceparent=settings.trust_traceparent,
     )
 

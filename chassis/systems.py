@@ -27,6 +27,7 @@ class _File(BaseModel):
     keys: list[dict[str, Any]] = Field(min_length=1)
     requests: frozenset[str]
     organisations: frozenset[UUID | Literal["*"]]
+    rights: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class System:
     keys: Mapping[str, Key]
     requests: frozenset[str] = frozenset()
     organisations: frozenset[UUID | str] = frozenset()
+    rights: frozenset[str] = frozenset()
+    """What its access tokens carry, each in those of its own service."""
 
     def may_ask(self, kind: str) -> bool:
         """Tell whether it may send requests of this type."""
@@ -92,7 +95,7 @@ def _read(path: Path) -> System:
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in error.errors())
         raise Misconfigured(f"{path} is not a system's file: {faults}") from None
-    return System(path.stem, signing.public_keys(found.keys, path), found.requests, found.organisations)
+    return System(path.stem, signing.public_keys(found.keys, path), found.requests, found.organisations, found.rights)
 
 
 def describe(name: str, keys: list[Key], requests: list[str], organisations: list[str]) -> tuple[str, str]:

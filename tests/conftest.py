@@ -70,6 +70,7 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clu
     admin = given("SAMBAND_LOCAL_POSTGRES")
     keys = tmp_path_factory.mktemp("keys")
     keysets.make(keys, SERVICES)
+    keysets.make_tokens(keys)
     template = f"template_{secrets.token_hex(4)}"
     urls = await provision(admin, template, SERVICES)
     for service in SERVICES:

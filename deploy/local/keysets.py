@@ -36,12 +36,12 @@ def make_system(
 
 
 def make_tokens(folder: Path) -> tuple[Path, Path]:
-    """Make the key that access tokens are signed with: the public set for every service, and the private key of auth."""
+    """Make the key that access tokens are signed with: the public set for every service, and the private one of auth."""
     key = signing.new_key("auth-tokens-1")
     public, private = folder / "tokens" / "public.json", folder / "tokens" / "private.json"
     for path, content in (
         (public, {"keys": [key.as_dict(private=False)]}),
-        (private, key.as_dict(private=True)),
+        (private, {"keys": [key.as_dict(private=True)]}),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content), encoding="utf-8")

@@ -192,7 +192,8 @@ def _own(service: str, smtp_port: int, token_key: Path) -> dict[str, str]:
             "SAMBAND_CODE_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
             "SAMBAND_PASSWORD_PEPPER": base64.b64encode(secrets.token_bytes(32)).decode(),
             "SAMBAND_MAIL_SENDER": ORGANISATION["SAMBAND_CODE_SENDER"],
-            "SAMBAND_TOKEN_KEY": str(token_key),
+            "SAMBAND_TOKEN_PRIVATE_KEYS": str(token_key),
+            "SAMBAND_UNION_NAME": ORGANISATION["SAMBAND_ORGANISATION"],
         }
     if service != "notifications":
         return {}

@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from chassis import cli
+from chassis.access import Authenticator
 from chassis.loop import Loop
 from chassis.service import Runtime, Service
 from chassis.upkeep import Upkeep
@@ -22,19 +23,31 @@ from services.auth.passwords import api as passwords
 from services.auth.passwords.hashing import Hashing
 from services.auth.people import accounts
 from services.auth.sessions import api as sessions
+from services.auth.sessions import authentication, token_api, token_keys
 from services.auth.settings import AuthSettings
+from services.auth.terms import api as terms
 
 
 def routers(runtime: Runtime[AuthSettings]) -> Sequence[APIRouter]:
-    settings = runtime.settings
-    front = Front(runtime.database, settings, Keys(settings.code_key), Secrets(), Limits.of(settings))
-    hashing = Hashing(settings.password_pepper)
+    front, signer = _front(runtime), token_keys.signer_of(runtime.settings)
+    hashing = Hashing(runtime.settings.password_pepper)
     return [
         codes.router(front),
         password_api.router(front, hashing),
         passwords.router(front, hashing),
-        sessions.router(front),
+        sessions.router(front, signer),
+        token_api.router(front, signer),
+        terms.router(front),
     ]
+
+
+def authenticator(runtime: Runtime[AuthSettings]) -> Authenticator:
+    return authentication.of(_front(runtime), runtime)
+
+
+def _front(runtime: Runtime[AuthSettings]) -> Front:
+    settings = runtime.settings
+    return Front(runtime.database, settings, Keys(settings.code_key), Secrets(), Limits.of(settings))
 
 
 def loops(runtime: Runtime[AuthSettings]) -> Sequence[Loop]:
@@ -53,7 +66,15 @@ UPKEEP = Upkeep(
     settle=restore.settle,
 )
 SERVICE = Service(
-    "auth", AuthSettings, Path(__file__).parent, routers=routers, handlers=HANDLERS, loops=loops, upkeep=UPKEEP
+    "auth",
+    AuthSettings,
+    Path(__file__).parent,
+    routers=routers,
+    handlers=HANDLERS,
+    loops=loops,
+    upkeep=UPKEEP,
+    authenticator=authenticator,
+    forms=(token_api.PATH,),
 )
 
 if __name__ == "__main__":

@@ -3,5 +3,7 @@
 from services.auth.organisations import commands as organisations
 from services.auth.passwords import commands as passwords
 from services.auth.people import commands as people
+from services.auth.sessions import commands as sessions
+from services.auth.terms import commands as terms
 
-COMMANDS = (*people.COMMANDS, *organisations.COMMANDS, *passwords.COMMANDS)
+COMMANDS = (*people.COMMANDS, *organisations.COMMANDS, *passwords.COMMANDS, *terms.COMMANDS, *sessions.COMMANDS)

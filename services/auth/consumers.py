@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from chassis import voids
 from chassis.handlers import Handlers
 from chassis.postgres import Connection
 from chassis.requests import Caller, Requests
@@ -25,6 +26,7 @@ from services.auth.people.addresses import normalise
 
 HANDLERS = Handlers()
 REQUESTS = Requests(HANDLERS, accepted=RequestAccepted, refused=RequestRefused, not_proven=RequestNotProven)
+voids.hear(HANDLERS)
 
 
 @REQUESTS.on(RegisterAccount)

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
@@ -43,6 +44,14 @@ class AuthSettings(ServiceSettings):
     trusted_proxies: Annotated[
         tuple[Network, ...], Field(description="JSON list of networks whose Forwarded header counts")
     ] = ()
+    token_private_keys: Annotated[
+        Path,
+        Field(description="file with the private JWK Set that access tokens are signed with, the key in use first"),
+    ]
+    access_token_seconds: Annotated[int, Field(ge=1, le=300, description="how long an access token lives")] = 60
+    union_name: Annotated[str | None, Field(min_length=1, max_length=200, description="what terms call the union")] = (
+        None
+    )
     mail_sender: Annotated[str, Field(description="shown on the page: where the code comes from")] = (
         "ikkesvar@example.no"
     )

@@ -5,7 +5,7 @@ import pytest
 from chassis import postgres
 from chassis.postgres import Database
 from services.auth.settings import AuthSettings
-from tests.auth.world import CODE_KEY, PEPPER, SENDER, World
+from tests.auth.world import CODE_KEY, ISSUER, PEPPER, SENDER, UNION, World
 from tests.conftest import Clone, OpenDatabase
 
 
@@ -27,6 +27,10 @@ def auth_settings(clone: Clone) -> AuthSettings:
         database_url=clone.urls("auth").app,
         public_keys=keys / "public",
         private_keys=keys / "private" / "auth.json",
+        token_keys=keys / "tokens" / "public.json",
+        token_private_keys=keys / "tokens" / "private.json",
+        token_issuer=ISSUER,
+        union_name=UNION,
         code_key=CODE_KEY,
         password_pepper=PEPPER,
         mail_sender=SENDER,

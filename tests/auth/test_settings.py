@@ -18,6 +18,7 @@ NEEDED = {
     "PRIVATE_KEYS": "keys/auth.json",
     "CODE_KEY": CODE_KEY.get_secret_value(),
     "PASSWORD_PEPPER": PEPPER.get_secret_value(),
+    "TOKEN_PRIVATE_KEYS": "keys/auth-tokens.json",
 }
 
 

@@ -22,6 +22,7 @@ from chassis.postgres import Database
 from chassis.sealing import Keyring, Place
 from chassis.service import Runtime
 from chassis.texts import Texts
+from chassis.voids import Voids
 from services.auth.__main__ import SERVICE
 from services.auth.codes import api as codes
 from services.auth.codes import challenges, password_api
@@ -37,7 +38,9 @@ from services.auth.people.addresses import normalise
 from services.auth.people.store import Account
 from services.auth.people.user_names import key_of
 from services.auth.sessions import api as sessions
+from services.auth.sessions import authentication, token_api, token_keys
 from services.auth.settings import AuthSettings
+from services.auth.terms import api as terms
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -47,6 +50,8 @@ QUICK = Hashing(PEPPER, hasher=PasswordHasher(1, 8, 1), threads=1, waiting=100_0
 """Hashes in no time, so that thousands of guesses can be counted; tests/auth/passwords/test_hashing.py has the dear one."""
 PASSWORD = "fire blåbær under ei bru"
 SENDER = "ikkesvar@example.no"
+ISSUER = "https://auth.example.no"
+UNION = "Eksempelforbundet"
 WRONG = "000000"
 """A code that the scripted chance never gives unless told to."""
 
@@ -149,25 +154,39 @@ class World:
     keys: Keys = field(default_factory=lambda: Keys(CODE_KEY))
     chance: ScriptedChance = field(default_factory=ScriptedChance)
     hashing: Hashing = QUICK
+    voids: Voids = field(default_factory=Voids)
+    """Which access tokens auth's api knows to be void."""
 
     @property
     def runtime(self) -> Runtime[AuthSettings]:
-        return Runtime(self.settings, self.database)
+        return Runtime(self.settings, self.database, self.voids)
 
     def limited(self, **limits: Any) -> "World":
         """Give the same world with other limits."""
         return replace(self, limits=replace(self.limits, **limits))
 
     def app(self) -> FastAPI:
-        front = Front(self.database, self.settings, self.keys, self.chance, self.limits)
+        front, signer = self.front, token_keys.signer_of(self.settings)
         routes = [
             codes.router(front),
             password_api.router(front, self.hashing),
             passwords.router(front, self.hashing),
-            sessions.router(front),
+            sessions.router(front, signer),
+            token_api.router(front, signer),
+            terms.router(front),
         ]
-        texts = [Texts(SERVICE.folder / "locales")]
-        return http.create_app(title="auth", version="1", routers=routes, texts=texts)
+        return http.create_app(
+            title="auth",
+            version="1",
+            routers=routes,
+            authenticator=authentication.of(front, self.runtime),
+            texts=[Texts(SERVICE.folder / "locales")],
+            forms=SERVICE.forms,
+        )
+
+    @property
+    def front(self) -> Front:
+        return Front(self.database, self.settings, self.keys, self.chance, self.limits)
 
     def browser(self, source: str = "192.0.2.1") -> Browser:
         return Browser(self.app(), source)

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from aiokafka import ConsumerRecord
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from hypothesis import strategies as st
 from joserfc.jwk import KeySet
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
@@ -36,11 +37,15 @@ from chassis.tokens import BadToken
 from contracts import catalogue, compatibility, message, privacy
 from contracts.message import Envelope
 from contracts.requests import SIGNATURE, SOURCE
+from services.auth.keys import Keys
 from services.auth.limits import Limits
 from services.auth.organisations import cursors, numbers, organisations
 from services.auth.organisations.errors import WrongCursor, WrongNumber, WrongOrganisationName
 from services.auth.people import accounts, addresses, names, user_names
 from services.auth.people.errors import WrongAddress, WrongLanguage, WrongName, WrongUserName
+from services.auth.sessions import assertions, refresh_tokens, token_keys
+from services.auth.sessions.errors import RefreshRefused, UnreadableForm
+from services.auth.sessions.token_api import TokenForm, parse_form
 from services.auth.settings import AuthSettings
 from services.notifications.settings import NotificationsSettings
 from tests.support import tickets
@@ -150,7 +155,33 @@ TOKENS = (
     | st.lists(st.text(max_size=20), min_size=3, max_size=3).map(".".join)
     | st.builds(tickets.signed, _HEAD.map(json.dumps).map(str.encode) | st.binary(max_size=40), _CLAIMS)
 )
-_CONTENT = st.sampled_from(["application/json", "application/json; charset=latin-1", "multipart/form-data", "text/x"])
+FORMS = (
+    st.dictionaries(st.sampled_from([*TokenForm.model_fields, "else"]), st.text(max_size=40))
+    .map(urlencode)
+    .map(str.encode)
+    | st.binary(max_size=60)
+    | st.text("&=%+a0", max_size=30).map(str.encode)
+)
+_ASSERTED = st.dictionaries(st.sampled_from(["iss", "sub", "aud", "exp", "jti", "nbf"]), JSON).map(
+    lambda changes: {"iss": "member", "sub": "member", "aud": "us", "exp": 1, "jti": "1"} | changes
+)
+_ASSERTING = st.dictionaries(st.sampled_from(["alg", "typ", "kid", "crit", "jwk"]), JSON).map(
+    lambda changes: {"alg": "Ed25519", "kid": "member-1"} | changes
+)
+ASSERTIONS = (
+    st.text()
+    | st.lists(st.text(max_size=20), min_size=3, max_size=3).map(".".join)
+    | st.tuples(_ASSERTING, _ASSERTED).map(
+        lambda said: ".".join(
+            [*(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().strip("=") for part in said), "AA"]
+        )
+    )
+)
+_FAMILY = "01980a3e-7c41-7d3a-9c0f-000000000001"
+REFRESHING = st.text() | st.text(max_size=43).map(f"{_FAMILY}.1.{{}}".format) | st.just(f"{_FAMILY}.1.{'A' * 43}")
+_CONTENT = st.sampled_from(
+    [bodies.FORM, "application/json", "application/json; charset=latin-1", "multipart/form-data", "text/x"]
+)
 SENT = st.tuples(
     st.lists(
         st.tuples(st.just("content-type"), _CONTENT | _LATIN)
@@ -274,6 +305,16 @@ def _admit_octets(given: tuple[list[tuple[str, str]], bytes]) -> object:
     return bodies.admit_octets(Headers(scope=request.scope), request.receive, largest=10_000)
 
 
+def _admit_form(given: tuple[list[tuple[str, str]], bytes]) -> object:
+    request = _request(*given)
+    return asyncio.run(bodies.admit_form(Headers(scope=request.scope), request.receive, largest=10_000))
+
+
+def _read_private(content: bytes) -> list[signing.Key]:
+    with _written("tokens.json", content) as path:
+        return token_keys.read_private(path)
+
+
 def _key_of(given: tuple[list[tuple[str, str]], bytes]) -> object:
     return asyncio.run(idempotency.key_of(_request(*given), "caller"))
 
@@ -353,6 +394,7 @@ PARSERS: Mapping[str, Parser] = {
     ),
     "chassis.arrival.read_envelope": Parser(read_envelope, HEADERS, (Broken,)),
     "chassis.bodies.admit": Parser(_admit, SENT, BODY),
+    "chassis.bodies.admit_form": Parser(_admit_form, SENT, (HTTPException,)),
     "chassis.bodies.admit_octets": Parser(_admit_octets, SENT, (HTTPException,)),
     "chassis.bodies.check_json": Parser(
         bodies.check_json, SENT.map(lambda sent: sent[1]), BODY, _is_json_that_postgres_keeps
@@ -414,6 +456,14 @@ PARSERS: Mapping[str, Parser] = {
         NEVER,
         _is_a_limit,
     ),
+    "services.auth.sessions.assertions.prove": Parser(
+        lambda token: assertions.prove(token, SYSTEMS, ["us"]), ASSERTIONS, (assertions.NotProven,)
+    ),
+    "services.auth.sessions.refresh_tokens.parse": Parser(
+        lambda token: refresh_tokens.parse(token, Keys(SecretStr("a2V5"))), REFRESHING, (RefreshRefused,)
+    ),
+    "services.auth.sessions.token_api.parse_form": Parser(parse_form, FORMS, (UnreadableForm,)),
+    "services.auth.sessions.token_keys.read_private": Parser(_read_private, CONFIGURED, CONFIG),
     "services.auth.people.addresses.normalise": Parser(
         addresses.normalise, st.emails() | st.text(), (WrongAddress,), _stays_as_it_is
     ),

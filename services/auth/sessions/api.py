@@ -1,16 +1,26 @@
-"""The HTTP edge of sessions."""
+"""The HTTP edge of sessions and of access tokens for browsers."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
-from chassis import access
+from chassis import access, scope
+from chassis.access import Caller
+from chassis.postgres import Connection
+from contracts.rights import BY_NAME
 from services.auth.front import SESSION, Front, SessionCookie, delete_cookie, set_cookie
-from services.auth.sessions import sessions
+from services.auth.sessions import access_tokens, refresh_tokens, sessions, store
 from services.auth.sessions.errors import NotLoggedIn
+from services.auth.sessions.sessions import Method
 from services.auth.sessions.store import Session
+from services.auth.sessions.token_keys import Signer
+from services.auth.terms import terms
+
+LoggedIn = Annotated[Caller, access.needs(organisation=False, sees=scope.SYSTEM)]
+"""Whoever is logged in, whichever organisation they act for: what these routes show and change is their own."""
 
 
 class SessionView(BaseModel):
@@ -22,30 +32,178 @@ class SessionView(BaseModel):
     assurance: str
     started_at: datetime
     ends_at: datetime
+    method: Method
+    organisation_id: Annotated[UUID | None, Field(description="the organisation that is acted for, if one is chosen")]
 
 
-def router(front: Front) -> APIRouter:
-    """Make the routes."""
-    routes = APIRouter(
-        prefix="/v1", tags=["log-in"], dependencies=[access.anyone("The session's own cookie is looked at.")]
+class Standing(SessionView):
+    """Who is logged in, for whom they act, and what they must still accept."""
+
+    organisation: Annotated[str | None, Field(description="its name")]
+    groups: Annotated[list[str], Field(description="the person's groups of rights there")]
+    pending_terms: Annotated[
+        list[str], Field(description="terms to accept before the services that these groups give access to (U13)")
+    ]
+
+
+class ListedSession(BaseModel):
+    """A session of one's own."""
+
+    session_id: UUID
+    started_at: datetime
+    seen_at: datetime
+    ends_at: datetime
+    method: Method
+    assurance: str
+    organisation_id: UUID | None
+    current: Annotated[bool, Field(description="it is the one that asks")]
+
+
+class ListedSessions(BaseModel):
+    """One's own sessions that are open, the one used last first."""
+
+    items: list[ListedSession]
+
+
+class ChooseOrganisation(BaseModel):
+    """Which organisation to act for."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"organisation_id": "01980a3e-7c41-7d3a-9c0f-000000000001"}}
     )
-    database, keys = front.database, front.keys
+    organisation_id: UUID
+
+
+class AskForToken(BaseModel):
+    """The service that the token is for."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"audience": "unionfees"}})
+    audience: Annotated[str, Field(max_length=100)]
+
+
+class TokenView(BaseModel):
+    """An access token, for the `Authorization` header: `Bearer <token>`."""
+
+    access_token: str
+    token_type: str = "Bearer"  # noqa: S105 -- RFC 6750's name of the kind.
+    expires_in: Annotated[int, Field(description="seconds")]
+    audience: str
+
+
+class RefreshTokenView(BaseModel):
+    """The first token of a chain: each is good for one exchange at /v1/oauth/token, which gives the next."""
+
+    refresh_token: str
+    expires_at: Annotated[datetime, Field(description="when the session ends, at the latest")]
+
+
+def router(front: Front, signer: Signer) -> APIRouter:
+    """Make the routes."""
+    routes = APIRouter(prefix="/v1", tags=["sessions"])
+    _add_own_session(routes, front)
+    _add_own_sessions(routes, front)
+    _add_tokens(routes, front, signer)
+    return routes
+
+
+def _add_own_session(routes: APIRouter, front: Front) -> None:
+    database = front.database
 
     @routes.get("/session")
-    async def show_session(session: SessionCookie = None) -> SessionView:
-        if session is None:
-            raise NotLoggedIn
+    async def show_session(caller: LoggedIn) -> Standing:
         async with database.transaction() as conn:
-            return view(await sessions.current(conn, session, keys=keys))
+            return await _standing(conn, await _session_of(conn, caller))
 
-    @routes.delete("/session", status_code=204)
+    @routes.put("/session/organisation", responses={404: {"description": "No such organisation, or not yours."}})
+    async def choose_organisation(body: ChooseOrganisation, caller: LoggedIn) -> Standing:
+        async with database.transaction() as conn:
+            session = await _session_of(conn, caller)
+            await sessions.choose_organisation(conn, session.id, session.account_id, body.organisation_id)
+            return await _standing(conn, await _session_of(conn, caller))
+
+    @routes.delete(
+        "/session",
+        status_code=204,
+        dependencies=[access.anyone("Whose session is over already may log out as well.", sees=scope.SYSTEM)],
+    )
     async def log_out(response: Response, session: SessionCookie = None) -> None:
         if session is not None:
             async with database.transaction() as conn:
-                await sessions.end(conn, session, keys=keys)
+                await sessions.end(conn, session, keys=front.keys)
         delete_cookie(response, SESSION)
 
-    return routes
+
+def _add_own_sessions(routes: APIRouter, front: Front) -> None:
+    database = front.database
+
+    @routes.get("/sessions")
+    async def list_sessions(caller: LoggedIn) -> ListedSessions:
+        async with database.transaction() as conn:
+            session = await _session_of(conn, caller)
+            found = await store.find_open_sessions(conn, session.account_id)
+        return ListedSessions(items=[_listed(each, session.id) for each in found])
+
+    @routes.delete("/sessions", status_code=204)
+    async def end_other_sessions(caller: LoggedIn) -> None:
+        async with database.transaction() as conn:
+            session = await _session_of(conn, caller)
+            await sessions.end_others(conn, session.account_id, but=session.id)
+
+    @routes.delete("/sessions/{session_id}", status_code=204, responses={404: {"description": "None of yours."}})
+    async def end_session(session_id: UUID, caller: LoggedIn, response: Response) -> None:
+        async with database.transaction() as conn:
+            session = await _session_of(conn, caller)
+            await sessions.end_one(conn, session_id, session.account_id)
+        if session_id == session.id:
+            delete_cookie(response, SESSION)
+
+
+def _add_tokens(routes: APIRouter, front: Front, signer: Signer) -> None:
+    database = front.database
+
+    @routes.post("/access-tokens", status_code=201)
+    async def give_access_token(body: AskForToken, caller: LoggedIn) -> TokenView:
+        async with database.transaction() as conn:
+            session = await _session_of(conn, caller)
+            issued = await access_tokens.issue(conn, session, body.audience, signer=signer, chance=front.chance)
+        return TokenView(access_token=issued.token, expires_in=issued.seconds, audience=body.audience)
+
+    @routes.post("/refresh-tokens", status_code=201)
+    async def give_refresh_token(caller: LoggedIn) -> RefreshTokenView:
+        async with database.transaction() as conn:
+            session = await _session_of(conn, caller)
+            token = await refresh_tokens.start(conn, session.id, keys=front.keys)
+        return RefreshTokenView(refresh_token=token, expires_at=session.ends_at)
+
+
+async def _session_of(conn: Connection, caller: Caller) -> Session:
+    """Find the session of a person; raises `NotLoggedIn` where it has ended since they were recognised."""
+    session = None if caller.session_id is None else await store.touch_session_by_id(conn, caller.session_id)
+    if session is None:
+        raise NotLoggedIn
+    return session
+
+
+async def _standing(conn: Connection, session: Session) -> Standing:
+    acting = await sessions.acting(conn, session)
+    groups = list(acting.groups) if acting else []
+    services = {BY_NAME[name].service for name in groups if name in BY_NAME}
+    pending = [each.name for each in await terms.standings(conn, session.account_id, services) if not each.accepted]
+    shown = view(session).model_dump() | {"organisation_id": acting.organisation_id if acting else None}
+    return Standing(**shown, organisation=acting.name if acting else None, groups=groups, pending_terms=pending)
+
+
+def _listed(session: store.OpenSession, current: UUID) -> ListedSession:
+    return ListedSession(
+        session_id=session.id,
+        started_at=session.started_at,
+        seen_at=session.seen_at,
+        ends_at=session.ends_at,
+        method=Method(session.method),
+        assurance=session.assurance,
+        organisation_id=session.organisation_id,
+        current=session.id == current,
+    )
 
 
 def show_to(response: Response, token: str, session: Session) -> SessionView:
@@ -59,7 +217,9 @@ def view(session: Session) -> SessionView:
         account_id=session.account_id,
         address=session.address,
         language=session.language,
-        assurance="low",
+        assurance=session.assurance,
         started_at=session.started_at,
         ends_at=session.ends_at,
+        method=Method(session.method),
+        organisation_id=session.organisation_id,
     )

@@ -127,6 +127,17 @@ async def end_session_by_id(conn: Connection, session_id: UUID, account_id: UUID
     return None if row is None else Ended(*row)
 
 
+END_REUSED_SESSION = """
+update sessions set ended_at = now() where id = $1 and ended_at is null and ends_at > now()
+returning id, account_id, ended_at"""
+
+
+async def end_reused_session(conn: Connection, session_id: UUID) -> Ended | None:
+    """End the session of a refresh token that somebody has a copy of; None for one that is over."""
+    row = await conn.fetchrow(END_REUSED_SESSION, session_id)
+    return None if row is None else Ended(*row)
+
+
 # In one order: two tabs that end the same sessions would deadlock.
 END_OTHER_SESSIONS = """
 update sessions set ended_at = now() where id in (
@@ -225,6 +236,15 @@ select account_id, count(*), now(), current_epoch()::bigint << 32 from ended gro
 async def end_all(conn: Connection) -> list[EndedOfAccount]:
     """End every session that is open, once the service's epoch has been raised."""
     return [EndedOfAccount(*row) for row in await conn.fetch(END_ALL_SESSIONS)]
+
+
+SELECT_NOW = "select now()"
+
+
+async def now(conn: Connection) -> datetime:
+    """Give the time by the database's clock."""
+    moment: datetime = await conn.fetchval(SELECT_NOW)
+    return moment
 
 
 PRUNE_SESSIONS = """

@@ -1,6 +1,16 @@
 """Every mutant, in the order in which they are hunted."""
 
-from tests.mutants.catalogue import asking, calling, mailing, receiving, restoring, sending, signing_in, writing
+from tests.mutants.catalogue import (
+    asking,
+    calling,
+    keeping_in,
+    mailing,
+    receiving,
+    restoring,
+    sending,
+    signing_in,
+    writing,
+)
 
 EVERY = (
     *writing.MUTANTS,
@@ -10,5 +20,6 @@ EVERY = (
     *signing_in.MUTANTS,
     *asking.MUTANTS,
     *calling.MUTANTS,
+    *keeping_in.MUTANTS,
     *restoring.MUTANTS,
 )

@@ -44,7 +44,12 @@ MUTANTS = (
         "sessions come back",
         "no session and no code from before a restore opens a door",
         "services/auth/sessions/store.py",
-        (Edit('where ended_at is null and ends_at > now()"', 'where ended_at is null and false"'),),
+        (
+            Edit(
+                "where ended_at is null and ends_at > now() returning account_id\n",
+                "where ended_at is null and false returning account_id\n",
+            ),
+        ),
         Assertions(("tests/auth/test_restore.py::test_open_codes_and_sessions_end_and_what_was_over_is_not_counted",)),
     ),
     Mutant(

@@ -1,0 +1,171 @@
+"""Access tokens: a minute's proof for one service, with the rights of this moment there, void with their session."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+
+from chassis import tokens, voids
+from chassis.tokens import Assurance, BadToken, Claims, Verifier
+from tests.auth.standing import COMPANY_USER, NAME, let_act, publish
+from tests.auth.world import ISSUER, Browser, Owner, World
+
+KARI = "kari@example.no"
+
+
+async def give(browser: Browser, audience: str) -> httpx2.Response:
+    return await browser.send("POST", "/v1/access-tokens", json={"audience": audience})
+
+
+def read(world: World, token: str, audience: str) -> Claims:
+    """Read a token as the service does that it is for."""
+    assert world.settings.token_keys is not None
+    return Verifier(tokens.read_keys(world.settings.token_keys), issuer=ISSUER, audience=audience).verify(token)
+
+
+async def carried(
+    world: World, token: str, method: str = "GET", path: str = "/v1/session", **body: Any
+) -> httpx2.Response:
+    """Bring a token to auth itself, from where there are no cookies."""
+    return await world.browser().send(method, path, headers={"Authorization": f"Bearer {token}"}, **body)
+
+
+@pytest.mark.goal("sec-A11")
+async def test_a_token_says_who_for_whom_and_what_they_may_do_in_that_service_alone(world: World, owner: Owner) -> None:
+    account = await world.add(KARI)
+    organisation = await let_act(owner, account.id, "cases.payroll", COMPANY_USER, "auth.superuser")
+    browser = await world.logged_in(KARI)
+    answer = await give(browser, "cases")
+    given = answer.json()
+    claims = read(world, given["access_token"], "cases")
+    session_id = await owner.fetchval("select id from auth.sessions")
+    assert (answer.status_code, given["token_type"], given["expires_in"]) == (201, "Bearer", 60)
+    assert (claims.account_id, claims.session_id, claims.organisation_id) == (account.id, session_id, organisation)
+    assert claims.rights == {"cases.read-payroll-cases", "cases.report-cases"}
+    assert (claims.assurance, claims.epoch, claims.terms) == (Assurance.LOW, (1 << 32) + 1, {})
+    assert claims.expires_at - claims.issued_at == timedelta(seconds=60)
+    with pytest.raises(BadToken, match="for another service"):
+        read(world, given["access_token"], "unionfees")
+
+
+@pytest.mark.goal("sec-A11")
+@pytest.mark.rule("U13")
+async def test_a_token_carries_the_terms_that_were_accepted(world: World, owner: Owner) -> None:
+    await publish(world, "1")
+    account = await world.add(KARI)
+    await let_act(owner, account.id, COMPANY_USER)
+    browser = await world.logged_in(KARI)
+    assert (await give(browser, "unionfees")).status_code == 403
+    await browser.send("POST", f"/v1/terms/{NAME}/acceptances", json={"version": "1", "accepted": True})
+    await publish(world, "2", file="Ny.\n[ ] Ja.")
+    claims = read(world, (await give(browser, "unionfees")).json()["access_token"], "unionfees")
+    assert (dict(claims.terms), claims.rights) == ({NAME: "1"}, frozenset({"unionfees.use-portal"}))
+
+
+@pytest.mark.goal("sec-A11")
+async def test_how_long_a_token_lives_is_a_setting(world: World) -> None:
+    await world.add(KARI)
+    world = replace(world, settings=world.settings.model_copy(update={"access_token_seconds": 300}))
+    browser = await world.logged_in(KARI)
+    given = (await give(browser, "cases")).json()
+    claims = read(world, given["access_token"], "cases")
+    assert (given["expires_in"], claims.expires_at - claims.issued_at) == (300, timedelta(minutes=5))
+
+
+@pytest.mark.parametrize("audience", ["", "nobody", "Cases", "cases ", "notifications"])
+async def test_a_service_that_takes_no_tokens_gets_none(world: World, audience: str) -> None:
+    await world.add(KARI)
+    answer = await give(await world.logged_in(KARI), audience)
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:samband:auth:unknown-audience")
+
+
+@pytest.mark.goal("sec-A10")
+async def test_rights_are_those_of_the_moment(world: World, owner: Owner) -> None:
+    account = await world.add(KARI)
+    await let_act(owner, account.id, "cases.payroll")
+    browser = await world.logged_in(KARI)
+    await owner.execute("delete from auth.grants")
+    claims = read(world, (await give(browser, "cases")).json()["access_token"], "cases")
+    assert (claims.rights, claims.organisation_id) == (frozenset(), None)
+
+
+@pytest.mark.goal("sec-A10")
+@pytest.mark.parametrize(
+    "end",
+    [
+        "update auth.sessions set ended_at = now()",
+        "update auth.sessions set seen_at = now() - interval '30 minutes'",
+        "update auth.sessions set ends_at = now()",
+        "update auth.accounts set active = false",
+    ],
+)
+async def test_a_session_that_is_over_gives_no_token(world: World, owner: Owner, end: str) -> None:
+    await world.add(KARI)
+    browser = await world.logged_in(KARI)
+    await owner.execute(end)
+    assert [
+        (await give(browser, "cases")).status_code,
+        (await browser.send("POST", "/v1/refresh-tokens")).status_code,
+    ] == [
+        401,
+        401,
+    ]
+
+
+@pytest.mark.goal("sec-A10")
+async def test_auth_knows_its_own_token_until_its_session_ends(world: World, owner: Owner) -> None:
+    account = await world.add(KARI)
+    await let_act(owner, account.id, "auth.superuser")
+    browser = await world.logged_in(KARI)
+    token = (await give(browser, "auth")).json()["access_token"]
+    await mirror(world)
+    assert (await carried(world, token)).json() == (await browser.session()).json()
+    for other in ((await give(browser, "cases")).json()["access_token"], token + "x", ""):
+        assert (await carried(world, other)).status_code == 401
+    await browser.send("DELETE", "/v1/session")
+    await mirror(world)
+    answer = await carried(world, token)
+    assert (answer.status_code, answer.json()["type"]) == (401, "urn:samband:problem:token-refused")
+
+
+@pytest.mark.goal("sec-A10")
+async def test_a_token_of_a_session_that_has_ended_changes_nothing_though_it_is_not_known_yet_to_be_void(
+    world: World, owner: Owner
+) -> None:
+    await world.add(KARI)
+    browser = await world.logged_in(KARI)
+    token = (await give(browser, "auth")).json()["access_token"]
+    await mirror(world)
+    await browser.send("DELETE", "/v1/session")
+    for method, path in (("GET", "/v1/session"), ("POST", "/v1/refresh-tokens"), ("DELETE", "/v1/sessions")):
+        assert (await carried(world, token, method, path)).status_code == 401
+
+
+async def mirror(world: World) -> None:
+    """Let auth's api know which tokens are void, as its loop does."""
+    async with world.database.transaction() as conn:
+        world.voids.update(*await voids.find_voided(conn))
+
+
+@pytest.mark.goal("sec-A11")
+async def test_the_keys_and_what_programs_must_know_are_shown_to_everybody(world: World) -> None:
+    browser = world.browser()
+    metadata = (await browser.send("GET", "/.well-known/oauth-authorization-server")).json()
+    keys = (await browser.send("GET", metadata["jwks_uri"].removeprefix(ISSUER))).json()["keys"]
+    assert (metadata["issuer"], metadata["token_endpoint"]) == (ISSUER, f"{ISSUER}/v1/oauth/token")
+    assert set(metadata["grant_types_supported"]) == {"refresh_token", "client_credentials"}
+    assert [(key["kid"], "d" in key) for key in keys] == [("auth-tokens-1", False)]
+
+
+@pytest.mark.goal("sec-A11")
+async def test_no_token_stands_in_the_database(world: World, owner: Owner) -> None:
+    await world.add(KARI)
+    browser = await world.logged_in(KARI)
+    token = (await give(browser, "cases")).json()["access_token"]
+    refresh = (await browser.send("POST", "/v1/refresh-tokens")).json()["refresh_token"]
+    rows = str(await owner.fetch("select s::text, f::text from auth.sessions s, auth.refresh_families f"))
+    assert UUID(refresh.split(".")[0]).hex in rows.replace("-", "")
+    assert not [secret for secret in (token.split(".")[2], refresh.split(".")[2]) if secret in rows]
