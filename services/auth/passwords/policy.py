@@ -78,12 +78,7 @@ def _bare(text: str) -> str:
 
 def _unit(text: str) -> str:
     """Give the shortest beginning that a text is made of, again and again, its last time perhaps not whole."""
-    place = (text + text).find(text, 1)
-    if 0 < place < len(text):
-        return text[:place]
-    return next(
-        (text[:n] for n in range(1, len(text) // 2 + 1) if (text[:n] * (len(text) // n + 1)).startswith(text)), text
-    )
+    return next((text[:n] for n in range(1, len(text)) if text.startswith(text[n:])), text)
 
 
 def _without(text: str, words: Iterable[str]) -> str:
