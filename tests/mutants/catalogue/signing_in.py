@@ -3,7 +3,10 @@
 from tests.mutants.mutant import Assertions, Edit, Mutant
 
 STORE = "services/auth/codes/store.py"
+PASSWORDS = "services/auth/passwords/store.py"
 SINGLE_USE = "tests/auth/codes/test_single_use.py::"
+NEW = "tests/auth/codes/test_new_passwords.py::"
+BLOCKS = "tests/auth/passwords/test_blocks.py::"
 
 MUTANTS = (
     Mutant(
@@ -81,5 +84,90 @@ MUTANTS = (
         Assertions(
             ("tests/auth/codes/test_login_codes.py::test_workers_side_by_side_issue_each_code_once_and_none_too_many",)
         ),
+    ),
+    Mutant(
+        "free passwords",
+        "a password is counted as wrong for good before it is compared",
+        "services/auth/passwords/api.py",
+        (
+            Edit(
+                """            reach("passwords.counted")
+            renewed = await slot.compare(guess.account_id, body.password, guess.kept)
+""",
+                """                reach("passwords.counted")
+                renewed = await slot.compare(guess.account_id, body.password, guess.kept)
+""",
+            ),
+        ),
+        Assertions((BLOCKS + "test_a_guess_counts_though_its_comparison_fails",)),
+    ),
+    Mutant(
+        "blocked in passing",
+        "nothing is compared while an account is blocked, however many try at once",
+        PASSWORDS,
+        (Edit("where b.blocked_until is null or b.blocked_until <= now()\nreturning true", "returning true"),),
+        Assertions(
+            (BLOCKS + "test_of_guesses_over_200_connections_five_are_compared_and_the_others_look_alike",),
+        ),
+    ),
+    Mutant(
+        "codes past the block",
+        "the block holds for codes and links too",
+        PASSWORDS,
+        (
+            Edit(
+                "select exists (select from blocks where subject = $1 and blocked_until > now())",
+                "select exists (select from blocks where subject = $1 and blocked_until < now())",
+            ),
+        ),
+        Assertions((BLOCKS + "test_while_blocked_no_code_is_mailed_and_one_from_before_opens_nothing",)),
+    ),
+    Mutant(
+        "nobody's hash",
+        "where there is no password one is compared all the same",
+        "services/auth/passwords/hashing.py",
+        (
+            Edit(
+                "        right = await self._hashing.run(",
+                "        if kept is None:\n            return None\n        right = await self._hashing.run(",
+            ),
+        ),
+        Assertions(("tests/auth/passwords/test_log_ins.py::test_the_same_statements_are_run_whoever_has_the_login",)),
+    ),
+    Mutant(
+        "weak password, spent code",
+        "a password that is not good costs no try and no code",
+        "services/auth/codes/password_api.py",
+        (
+            Edit(
+                """        policy.require_good(body.new_password, [*front.settings.password_words, typed or ""])
+        async with hashing.slot() as slot:
+            async with database.transaction() as conn:  # The try is counted for good before the code is judged.
+""",
+                """        async with hashing.slot() as slot:
+            async with database.transaction() as conn:  # The try is counted for good before the code is judged.
+""",
+            ),
+            Edit(
+                """            if not right or attempt.account_id is None:
+""",
+                """            policy.require_good(body.new_password, [*front.settings.password_words, typed or ""])
+            if not right or attempt.account_id is None:
+""",
+            ),
+        ),
+        Assertions((NEW + "test_a_password_that_is_not_good_costs_neither_a_try_nor_the_code",)),
+    ),
+    Mutant(
+        "link used again",
+        "a link sets one password, whoever brings it at the same time",
+        STORE,
+        (
+            Edit(
+                "and c.purpose = 'password_instructions' and c.used_at is null and c.expires_at > now()",
+                "and c.purpose = 'password_instructions' and c.expires_at > now()",
+            ),
+        ),
+        Assertions((NEW + "test_100_parallel_uses_of_a_link_set_one_password",)),
     ),
 )
