@@ -33,27 +33,28 @@ class Person:
 
     async def show_codes(self) -> httpx2.Response:
         """Open the page: it shows which codes this browser asked for, and gives the browser its name."""
-        return await self._send("GET", "/v1/login-codes")
+        return await self.send("GET", "/v1/login-codes")
 
     async def ask(self, *, key: str | None = None) -> httpx2.Response:
         """Ask for a code; `key` is the request's Idempotency-Key."""
         self.asked_at = datetime.now(UTC)
-        answer = await self._send("POST", "/v1/login-codes", {"address": self.address}, key)
+        answer = await self.send("POST", "/v1/login-codes", {"address": self.address}, key)
         self.challenge = answer.json()
         return answer
 
     async def redeem(self, code: str, *, challenge_id: str | None = None) -> httpx2.Response:
         """Try a code, for the challenge that was asked for last or for the one that is named."""
         named = challenge_id or self.challenge["challenge_id"]
-        return await self._send("POST", "/v1/sessions", {"challenge_id": named, "code": code})
+        return await self.send("POST", "/v1/sessions", {"challenge_id": named, "code": code})
 
     async def who_am_i(self) -> httpx2.Response:
         """Ask who is logged in."""
-        return await self._send("GET", "/v1/session")
+        return await self.send("GET", "/v1/session")
 
-    async def _send(
-        self, method: str, path: str, body: dict[str, str] | None = None, key: str | None = None
+    async def send(
+        self, method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None
     ) -> httpx2.Response:
+        """Send a request as the page does, and keep the cookies of the answer."""
         headers = {"cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         headers |= {"idempotency-key": key} if key else {}
         answer = await self.client.request(method, path, json=body, headers=headers)

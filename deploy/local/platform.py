@@ -33,6 +33,7 @@ SYSTEM = "membership"
 """A system outside that may ask for all that can be asked for, on anybody's behalf."""
 ROLES = (("auth", "api"), ("auth", "worker"), ("notifications", "worker"))
 ISSUER = "https://auth.eksempelforbundet.example"
+TERMS = CHECKOUT / "services" / "auth" / "terms" / "texts"
 ORGANISATION = {
     "SAMBAND_ORGANISATION": "Eksempelforbundet",
     "SAMBAND_CODE_SENDER": "ikkesvar@eksempelforbundet.example",
@@ -109,6 +110,13 @@ class Platform:
         )
         await processes.finish(process, within=within)
         return log.read_text(encoding="utf-8")
+
+    async def publish_terms(self) -> None:
+        """Publish the texts of terms that the product brings, as version 1."""
+        for path in sorted(TERMS.glob("*.txt")):
+            name, _, language = path.stem.rpartition(".")
+            what = ("--name", name, "--version", "1", "--language", language)
+            await self.run("auth", "terms", "publish", *what, str(path))
 
     async def kill(self, service: str, role: str) -> None:
         """End a role as a power cut would."""

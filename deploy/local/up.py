@@ -43,6 +43,7 @@ async def main() -> int:
             await made.start(service, role)
             program.tell(f"{service} {role} ready")
         await made.run("auth", "accounts", "add", PERSON)
+        await made.publish_terms()
         await made.run("auth", "organisations", "add", "Eksempel AS", "--id", ORGANISATION)
         await made.run("auth", "superusers", "add", "--organisation", ORGANISATION, SUPERUSER)
         _show(made, mailbox)

@@ -49,6 +49,8 @@ async def _stage(report: Report) -> AsyncIterator[Scene]:
         async with platform(running, smtp_port=mailbox.smtp_port) as made:
             report.progress("schemas migrated, topics and keys made")
             await asyncio.gather(*(start(made, *role, report) for role in ROLES))
+            await made.publish_terms()
+            report.progress("terms published")
             await asyncio.gather(*(_add_people(made, language) for language in ("nb", "nn", "en")))
             report.progress(f"{len(PEOPLE) + len(CROWD) + len(REFUSED)} synthetic people have accounts")
             async with observing(made) as observer, httpx2.AsyncClient(base_url=made.url("auth", "api")) as client:
