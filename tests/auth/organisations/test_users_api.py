@@ -256,6 +256,7 @@ async def test_users_are_found_by_what_they_are(
         cursors.write("name", "\0", uuid4()),
         "W10",
     ],
+    ids=["text", "letters", "another sort", "no time", "no year", "a null", "too short"],
 )
 @pytest.mark.parametrize("sort", ["name", "changed_at"])
 async def test_a_cursor_that_is_none_is_refused(boss: Acting, cursor: str, sort: str) -> None:

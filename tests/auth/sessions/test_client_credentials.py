@@ -106,6 +106,7 @@ async def test_a_system_gets_its_rights_in_that_service_alone(
         (OTHER, "bank", str(ANOTHER), 200),
         (OTHER, "bank", None, 200),
     ],
+    ids=["another, by one's", "none, by one's", "another, by all's", "none, by all's"],
 )
 async def test_a_system_acts_for_its_own_organisations_alone(
     world: World, key: Key, name: str, organisation: str | None, status: int
