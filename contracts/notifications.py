@@ -19,6 +19,9 @@ class MailDelivered(Message, topic=DELIVERIES, key="mail_id"):
     """The message that wanted the mail."""
     kind: Annotated[str, Privacy.OPEN]
     delivered_at: Time
+    account_epoch: Annotated[int | None, Field(ge=1), Privacy.OPEN] = None
+    account_version: Annotated[int | None, Field(ge=1), Privacy.OPEN] = None
+    """With the epoch: the state of the account whose address the mail went to."""
 
 
 class MailBounced(Message, topic=DELIVERIES, key="mail_id"):
@@ -30,6 +33,9 @@ class MailBounced(Message, topic=DELIVERIES, key="mail_id"):
     kind: Annotated[str, Privacy.OPEN]
     smtp_code: Annotated[int, Field(ge=500, le=599), Privacy.OPEN]
     bounced_at: Time
+    account_epoch: Annotated[int | None, Field(ge=1), Privacy.OPEN] = None
+    account_version: Annotated[int | None, Field(ge=1), Privacy.OPEN] = None
+    """With the epoch: the state of the account whose address the mail went to."""
 
 
 class GivenUp(StrEnum):

@@ -18,6 +18,7 @@ from services.auth.consumers import HANDLERS
 from services.auth.front import Front
 from services.auth.keys import Keys, Secrets
 from services.auth.limits import Limits
+from services.auth.organisations import api as organisations_api
 from services.auth.organisations import grants, organisations
 from services.auth.passwords import api as passwords
 from services.auth.passwords.hashing import Hashing
@@ -38,6 +39,7 @@ def routers(runtime: Runtime[AuthSettings]) -> Sequence[APIRouter]:
         sessions.router(front, signer),
         token_api.router(front, signer),
         terms.router(front),
+        organisations_api.router(front),
     ]
 
 
@@ -51,8 +53,11 @@ def _front(runtime: Runtime[AuthSettings]) -> Front:
 
 
 def loops(runtime: Runtime[AuthSettings]) -> Sequence[Loop]:
-    settings = runtime.settings
-    return workers.loops(runtime.database, keys=Keys(settings.code_key), chance=Secrets(), limits=Limits.of(settings))
+    settings, database = runtime.settings, runtime.database
+    return [
+        *workers.loops(database, keys=Keys(settings.code_key), chance=Secrets(), limits=Limits.of(settings)),
+        *workers.ordering(database, keep_days=settings.keep_orders_days),
+    ]
 
 
 UPKEEP = Upkeep(

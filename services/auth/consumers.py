@@ -1,4 +1,4 @@
-"""The Kafka edge of auth: what other systems ask for."""
+"""The Kafka edge of auth: what other systems ask for, and what becomes of mails."""
 
 from uuid import UUID
 
@@ -16,8 +16,10 @@ from contracts.auth import (
     RequestRefused,
     RevokeRight,
 )
+from contracts.message import Envelope
+from contracts.notifications import MailBounced, MailDelivered
 from contracts.privacy import Auth, Sealed
-from services.auth.organisations import grants, organisations, users
+from services.auth.organisations import grants, mail_troubles, organisations, users
 from services.auth.organisations.grants import Giver
 from services.auth.organisations.numbers import read_number
 from services.auth.organisations.users import NewUser
@@ -66,6 +68,16 @@ async def revoke_right(conn: Connection, request: RevokeRight, caller: Caller) -
 async def deactivate_account(conn: Connection, request: DeactivateAccount, _caller: Caller) -> UUID:
     await users.deactivate(conn, request.organisation_id, request.account_id)
     return request.account_id
+
+
+@HANDLERS.on(MailBounced)
+async def note_mail_trouble(conn: Connection, bounced: MailBounced, _envelope: Envelope) -> None:
+    await mail_troubles.note(conn, bounced)
+
+
+@HANDLERS.on(MailDelivered)
+async def end_mail_trouble(conn: Connection, delivered: MailDelivered, _envelope: Envelope) -> None:
+    await mail_troubles.end(conn, delivered)
 
 
 def _clear(sealed: Sealed[Auth] | None) -> str | None:

@@ -52,6 +52,8 @@ class AuthSettings(ServiceSettings):
     union_name: Annotated[str | None, Field(min_length=1, max_length=200, description="what terms call the union")] = (
         None
     )
+    access_orders_per_hour: Annotated[int, Field(ge=1, description="orders for access from one network address")] = 20
+    keep_orders_days: Annotated[int, Field(ge=1, description="days until an order for access is forgotten")] = 90
     mail_sender: Annotated[str, Field(description="shown on the page: where the code comes from")] = (
         "ikkesvar@example.no"
     )

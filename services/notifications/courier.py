@@ -163,6 +163,8 @@ class Courier:
                     about=UUID(mail.message_id),
                     kind=mail.kind,
                     delivered_at=moment,
+                    account_epoch=mail.contact_epoch,
+                    account_version=mail.contact_version,
                 ),
             )
         self._count(mail, "delivered")
@@ -183,6 +185,8 @@ class Courier:
                     kind=mail.kind,
                     smtp_code=code,
                     bounced_at=moment,
+                    account_epoch=mail.contact_epoch,
+                    account_version=mail.contact_version,
                 ),
             )
         self._count(mail, "bounced")

@@ -32,6 +32,9 @@ class Mail:
     active: bool | None
     traceparent: str | None
     expired: bool
+    contact_epoch: int | None = None
+    contact_version: int | None = None
+    """With the epoch: the state of the account that the address is of."""
 
 
 UPSERT_CONTACT = """
@@ -109,7 +112,8 @@ claimed as (
     from due where m.id = due.id returning m.*
 )
 select m.id, m.claim, m.source, m.message_id, m.message_type, m.kind, m.account_id, m.details, m.sealed_code, m.attempts,
-    m.owed_at, m.expires_at, c.address, c.language, c.active, m.traceparent, m.expires_at <= now() as expired
+    m.owed_at, m.expires_at, c.address, c.language, c.active, m.traceparent, m.expires_at <= now() as expired,
+    c.epoch as contact_epoch, c.version as contact_version
 from claimed m left join contacts c
     on c.account_id = m.account_id and (c.epoch, c.version) >= (m.account_epoch, m.account_version)
 order by m.urgent desc, m.due_at"""

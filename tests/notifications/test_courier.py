@@ -27,6 +27,7 @@ async def test_a_mail_that_was_taken_is_told_by_ids_alone(
     ((kind, event),) = await rows.events()
     assert kind == "notifications.MailDelivered.v1"
     assert event.pop("delivered_at")
+    assert (event.pop("account_epoch"), event.pop("account_version")) == (1, 1)
     assert event == {"mail_id": str(mail["id"]), "account_id": str(kari), "about": str(about), "kind": "login_code"}
 
 
