@@ -117,6 +117,38 @@ OVERVIEW = Board(
             ),
         ),
         (
+            "Do people get in?",
+            (
+                Panel(
+                    "Log-ins",
+                    "By what was shown and what came of it; many refused passwords at once are somebody's guesses.",
+                    (("{{method}} {{outcome}}", rate("samband_log_ins_total", "method, outcome")),),
+                    "ops",
+                ),
+                Panel(
+                    "Codes, links and reminders",
+                    "What was asked for, by what became of it: `unknown_address` is nobody's, `blocked` waits out its block.",
+                    (("{{purpose}} {{outcome}}", rate("samband_codes_total", "purpose, outcome")),),
+                    "ops",
+                ),
+                Panel(
+                    "Blocks after wrong passwords",
+                    "By whether a mail told of it; at most three a day tell one person.",
+                    (("{{outcome}}", rate("samband_blocks_total", "outcome")),),
+                    "ops",
+                ),
+                Panel(
+                    "New passwords, and log-ins turned away",
+                    "By the way in which they were set; turned away are those that found too many waiting to be hashed.",
+                    (
+                        ("{{way}}", rate("samband_passwords_set_total", "way")),
+                        ("turned away", rate("samband_hashes_refused_total", "job")),
+                    ),
+                    "ops",
+                ),
+            ),
+        ),
+        (
             "Does work move?",
             (
                 OUTBOX_AGE,

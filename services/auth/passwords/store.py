@@ -191,11 +191,13 @@ async def delete_password(conn: Connection, account_id: UUID) -> bool:
     return await conn.execute(DELETE_HASH, account_id) == "DELETE 1"
 
 
-SELECT_WORDS = "select address, user_name from accounts where id = $1"
+SELECT_WORDS = """
+select a.address, a.user_name, a.full_name, o.name
+from accounts a left join organisations o on o.id = a.organisation_id where a.id = $1"""
 
 
 async def find_words(conn: Connection, account_id: UUID) -> Sequence[str]:
-    """Give what others know of an account's person."""
+    """Give what others know of an account's person: address, names, and the name of the home organisation."""
     row = await conn.fetchrow(SELECT_WORDS, account_id)
     return [] if row is None else [word for word in row if word is not None]
 
