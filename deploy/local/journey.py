@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,11 +52,18 @@ class Person:
         return await self.send("GET", "/v1/session")
 
     async def send(
-        self, method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        *,
+        if_match: str | None = None,
     ) -> httpx2.Response:
         """Send a request as the page does, and keep the cookies of the answer."""
         headers = {"cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         headers |= {"idempotency-key": key} if key else {}
+        headers |= {"if-match": if_match} if if_match else {}
         answer = await self.client.request(method, path, json=body, headers=headers)
         for header in answer.headers.get_list("set-cookie"):
             self.cookies |= {name: morsel.value for name, morsel in SimpleCookie(header).items()}

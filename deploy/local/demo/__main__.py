@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import httpx2
 
 from deploy.local import program
-from deploy.local.demo import logging_in, registering, surviving
+from deploy.local.demo import belonging, logging_in, registering, surviving
 from deploy.local.demo.cast import CROWD, PEOPLE, REFUSED
 from deploy.local.demo.scene import Report, Scene, start
 from deploy.local.journey import observing
@@ -21,6 +21,7 @@ ACTS = (
     logging_in.log_in,
     logging_in.be_refused,
     registering.be_registered,
+    belonging.belong,
     surviving.survive,
     surviving.keep_secrets,
 )
