@@ -29,6 +29,7 @@ from services.auth.codes import challenges, password_api
 from services.auth.front import Front
 from services.auth.keys import ALPHABET, Keys
 from services.auth.limits import Limits
+from services.auth.organisations import api as organisations
 from services.auth.passwords import api as passwords
 from services.auth.passwords import blocks
 from services.auth.passwords import store as kept
@@ -174,6 +175,7 @@ class World:
             sessions.router(front, signer),
             token_api.router(front, signer),
             terms.router(front),
+            organisations.router(front),
         ]
         return http.create_app(
             title="auth",

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.auth.organisations import cursors
+from services.auth.organisations.grants import OPERATOR
 from services.auth.organisations.store import Organisation
 from tests.auth.organisations.town import PAYROLL, STAFF_SUPERUSER, SUPERUSER, SUPPORT, Acting, Town
 from tests.auth.world import Owner
@@ -362,3 +363,18 @@ async def test_support_sees_customers_alone_and_nobody_else_sees_another_organis
     for unknown in (centre.id, uuid4()):
         assert (await support.get(f"/organisations/{unknown}/users")).status_code == 404
     assert (await boss.get(f"/organisations/{ours.id}/users")).status_code == 403
+
+
+@pytest.mark.rule("L12", "C1")
+async def test_a_superuser_who_logs_in_sees_the_users_by_the_cookie_alone_and_no_more_without_the_right(
+    town: Town, ours: Organisation
+) -> None:
+    boss = await town.user(ours, "boss@example.no", SUPERUSER)
+    browser = await town.world.logged_in("boss@example.no")
+    listed = await browser.send("GET", "/v1/users")
+    assert [user["id"] for user in listed.json()["items"]] == [str(boss)]
+    me = await browser.send("GET", "/v1/me", headers={"Accept-Language": "nb"})
+    assert me.json()["organisations"][0]["groups"] == [{"name": SUPERUSER, "title": "Superbruker"}]
+    await town.take(OPERATOR, boss, ours, SUPERUSER)
+    assert (await browser.send("GET", "/v1/users")).status_code == 401
+    assert (await (await town.world.logged_in("boss@example.no")).send("GET", "/v1/users")).status_code == 403

@@ -105,10 +105,12 @@ class Town:
         async with self.conn(scope.organisation(organisation.id)) as conn:
             return await grants.take(conn, giver, account_id, organisation.id, group)
 
+    def front(self) -> Front:
+        world = self.world
+        return Front(world.database, world.settings, world.keys, world.chance, world.limits)
+
     def app(self) -> FastAPI:
         """Make the app of these routes alone; a header says who calls, and their rights are looked up as ever."""
-        world = self.world
-        front = Front(world.database, world.settings, world.keys, world.chance, world.limits)
 
         async def authenticator(request: Request) -> Caller:
             if CALLER not in request.headers:
@@ -122,7 +124,7 @@ class Town:
 
         texts = [Texts(SERVICE.folder / "locales")]
         return http.create_app(
-            title="auth", version="1", routers=[api.router(front)], texts=texts, authenticator=authenticator
+            title="auth", version="1", routers=[api.router(self.front())], texts=texts, authenticator=authenticator
         )
 
     def acting(self, account_id: UUID, organisation: Organisation | None) -> Acting:

@@ -3,6 +3,7 @@
 from tests.mutants.catalogue import (
     asking,
     calling,
+    granting,
     keeping_in,
     mailing,
     receiving,
@@ -20,6 +21,7 @@ EVERY = (
     *signing_in.MUTANTS,
     *asking.MUTANTS,
     *calling.MUTANTS,
+    *granting.MUTANTS,
     *keeping_in.MUTANTS,
     *restoring.MUTANTS,
 )
