@@ -16,7 +16,7 @@ from chassis.commands.command import Unavailable
 from chassis.ghosts import Ghost
 from chassis.postgres import Identity, open_database
 from chassis.service import Runtime
-from contracts.auth import AccountChanged, AccountErased
+from contracts.auth import AccountChanged, AccountErased, PasswordChanged
 from services.auth import restore
 from services.auth.__main__ import SERVICE
 from services.auth.people import accounts
@@ -82,6 +82,15 @@ async def test_who_was_erased_in_the_lost_time_is_erased_again(world: World, own
     assert await settled(world, ghost(AccountErased.type, account.id)) == "account erased again"
     assert await settled(world, ghost(AccountErased.type, account.id)) is None
     assert await owner.fetchval("select count(*) from auth.accounts") == 0
+
+
+async def test_a_password_that_was_changed_in_the_lost_time_does_not_come_back(world: World) -> None:
+    kari = await world.add_with_password("kari@example.no")
+    await world.add_with_password("ola@example.no")
+    assert await settled(world, ghost(PasswordChanged.type, kari.id)) == "older password taken away"
+    assert await settled(world, ghost(PasswordChanged.type, kari.id)) is None
+    assert (await world.browser().log_in("kari@example.no")).status_code == 403
+    assert (await world.browser().log_in("ola@example.no")).status_code == 201
 
 
 async def test_other_ghosts_and_strange_subjects_are_left_alone(world: World, owner: Owner) -> None:

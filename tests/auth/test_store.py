@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from services.auth.codes import store as codes
+from services.auth.passwords import store as passwords
 from services.auth.sessions import store as sessions
 from tests.auth.rooms import modules
 from tests.auth.world import Owner, World, age
@@ -34,6 +35,12 @@ async def test_every_statement_fits_the_schema(world: World) -> None:
     ("statement", "values", "index"),
     [
         (codes.CLAIM_ASK, (), "challenges_unsettled"),
+        (codes.USE_LINK, (b"d",), "challenges_link"),
+        (passwords.INSERT_ATTEMPT, (b"s", 300), "password_attempts_of_source"),
+        (passwords.SELECT_CANDIDATE, ("kari", b"b"), "accounts_user_name_once"),
+        (passwords.CLAIM_BLOCK, (), "blocks_untold"),
+        (passwords.SELECT_BLOCKED, (b"s",), "blocks_pk"),
+        (passwords.DELETE_BLOCKS_OF_ACCOUNT, (uuid4(),), "blocks_of_account"),
         (codes.SELECT_LIVE_CHALLENGES, (b"b", "login"), "challenges_of_browser"),
         (codes.COUNT_TRIES, (b"b", b"a", "login"), "challenges_of_browser"),
         (codes.COUNT_ISSUED, (uuid4(), b"b"), "challenges_of_account"),
@@ -76,3 +83,25 @@ async def test_nothing_is_deleted_within_a_day(world: World, owner: Owner) -> No
     async with world.database.transaction() as conn:
         assert await codes.prune(conn, 100) == await sessions.prune(conn, 100) == 0
     assert (await browser.session()).status_code == 200
+
+
+async def test_passwords_tried_and_blocks_are_forgotten_a_day_after(world: World, owner: Owner) -> None:
+    await world.add_with_password("kari@example.no")
+    for browser in world.browsers(5):
+        await browser.log_in("kari@example.no", "feil feil feil feil")
+    await age(owner, "blocks", seconds=10)
+    await world.tell_all_blocks()
+    for what in ("password_attempts", "blocks", "block_notices"):
+        await age(owner, what, hours=23, minutes=59)
+    async with world.database.transaction() as conn:
+        assert await passwords.prune(conn, 100) == 0
+    for what in ("password_attempts", "blocks", "block_notices"):
+        await age(owner, what, minutes=1)
+    counts = []
+    for _ in range(3):
+        async with world.database.transaction() as conn:
+            counts.append(await passwords.prune(conn, 3))
+    assert counts == [3, 2, 0]
+    for table in ("password_attempts", "blocks", "block_notices"):
+        assert await owner.fetchval(f"select count(*) from auth.{table}") == 0  # noqa: S608 -- named above.
+    assert (await world.browser().log_in("kari@example.no")).status_code == 201

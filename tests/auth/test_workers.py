@@ -48,3 +48,19 @@ async def test_what_is_over_is_forgotten(world: World, owner: Owner) -> None:
 
         await until(forgotten, what="an empty table")
     await task
+
+
+async def test_whoever_is_blocked_is_told_by_the_worker_and_not_by_the_answer(world: World, owner: Owner) -> None:
+    _, telling, _ = loops(world)
+    await world.add_with_password("kari@example.no")
+    for browser in world.browsers(5):
+        await browser.log_in("kari@example.no", "feil feil feil feil")
+    assert await world.told("auth.AccountBlocked.v1") == []
+    await age(owner, "blocks", seconds=10)
+    with running(telling) as task:
+
+        async def told() -> bool:
+            return len(await world.told("auth.AccountBlocked.v1")) == 1
+
+        await until(told, what="the message about the block")
+    await task
