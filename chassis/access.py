@@ -148,7 +148,8 @@ class Need(SecurityBase):
 
     async def __call__(self, request: Request) -> Caller:
         """Give the caller, who has what is needed, and let the request see their rows; raises the refusals above."""
-        caller: Caller = await request.app.state.authenticator(request)
+        with scope.entered(scope.SYSTEM):  # Whose rows they may see is known once it is known who they are.
+            caller: Caller = await request.app.state.authenticator(request)
         self.check(caller)
         scope.enter(self._scope_of(caller))
         return caller

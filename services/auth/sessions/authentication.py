@@ -2,7 +2,7 @@
 
 from fastapi import Request
 
-from chassis import access, scope
+from chassis import access
 from chassis.access import Bearer, Caller
 from chassis.postgres import Connection
 from chassis.service import Runtime
@@ -31,9 +31,8 @@ class Authentication:
             return await self._bearer(request)
         if token is None:
             raise NotLoggedIn
-        with scope.entered(scope.SYSTEM):
-            async with self._front.database.transaction() as conn:
-                return await _caller(conn, await sessions.current(conn, token, keys=self._front.keys))
+        async with self._front.database.transaction() as conn:
+            return await _caller(conn, await sessions.current(conn, token, keys=self._front.keys))
 
 
 async def _caller(conn: Connection, session: Session) -> Caller:

@@ -65,7 +65,8 @@ async def test_nothing_of_the_service_is_reachable_before_they_are_accepted(worl
     await publish(world, "1")
     browser = await person(world, owner)
     refused = await token(browser)
-    assert (refused.status_code, refused.json()["type"]) == (403, "urn:samband:auth:terms-pending")
+    assert refused.status_code == 403
+    assert refused.json()["type"] == "urn:samband:auth:terms-pending"
     assert NAME in refused.json()["detail"] and "/v1/terms" in refused.json()["detail"]
     assert (await browser.session()).json()["pending_terms"] == [NAME]
     assert (await listed(browser))["pending"]

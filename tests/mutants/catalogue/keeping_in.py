@@ -60,7 +60,7 @@ MUTANTS = (
         "planted session",
         "the session that a browser came with ends when somebody logs in",
         "services/auth/sessions/sessions.py",
-        (Edit("    if replacing is not None:\n", "    if replacing is None:\n"),),
+        (Edit("    if replacing is not None:\n", "    if replacing is not None and not replacing:\n"),),
         Assertions((TESTS + "test_sessions.py::test_a_log_in_ends_the_session_that_the_browser_came_with",)),
     ),
 )
