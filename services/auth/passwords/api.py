@@ -54,6 +54,7 @@ class ChangePassword(BaseModel):
 
 def router(front: Front, hashing: Hashing) -> APIRouter:
     """Make the routes."""
+    policy.common()  # Read here, once, and not while somebody waits.
     why = "Whoever logs in is not signed in yet; whoever changes a password is looked at by the session's cookie."
     routes = APIRouter(prefix="/v1", tags=["log-in"], dependencies=[access.anyone(why, sees=SYSTEM)])
     _add_log_in(routes, front, hashing)

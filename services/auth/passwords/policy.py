@@ -55,7 +55,7 @@ def require_good(password: str, words: Iterable[str] = ()) -> None:
 
 @cache
 def common() -> frozenset[str]:
-    """Give the 30,000 passwords that are used most, in lower case; read when first asked for, by the api alone."""
+    """Give the 30,000 passwords that are used most, in lower case; read when first asked for, which only the api does."""
     from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 -- 14 MB that a worker need not carry.
 
     return frozenset(FREQUENCY_LISTS["passwords"])

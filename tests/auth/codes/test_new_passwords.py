@@ -60,6 +60,28 @@ async def test_a_code_goes_to_registered_addresses_alone_and_the_screen_is_the_s
     assert [str(mail.challenge_id) for mail in await world.mails()] == [answers[0].json()["challenge_id"]]
 
 
+@pytest.mark.goal("sec-A9")
+@by_code
+async def test_a_code_that_is_no_good_is_refused_alike_whoever_has_the_address(
+    world: World, owner: Owner, path: str
+) -> None:
+    for address in (KARI, OLA):
+        await world.add(address)
+    await owner.execute("update auth.accounts set active = false where address = $1", OLA)
+    browsers = world.browsers(3)
+    asked = [await browser.ask(address, path) for browser, address in zip(browsers, (KARI, OLA, STRANGER), strict=True)]
+    await world.issue_all()
+    statuses = []
+    for _ in range(7):
+        tries = [
+            await browser.set_password(path, challenge, WRONG, NEW)
+            for browser, challenge in zip(browsers, asked, strict=True)
+        ]
+        assert [shape(answer) for answer in tries] == [shape(tries[0])] * 3
+        statuses.append(tries[0].status_code)
+    assert statuses == [403] * 5 + [429] * 2
+
+
 @pytest.mark.rule("U8")
 @by_code
 @pytest.mark.parametrize(
