@@ -1,7 +1,7 @@
 """Refresh tokens: chains bound to a session, for clients without cookies; a copy that is used ends both (sec-A12).
 
-A token is `<family>.<number>.<keyed digest>`: the next one can be said again, so that two tabs which present one token at
-once get the same successor, and nothing secret is stored.
+A token is `<family>.<number>.<keyed digest>`: the next one can be said again, so that two tabs which present one token
+within seconds get the same successor, and nothing secret is stored.
 """
 
 import base64
@@ -55,7 +55,7 @@ async def rotate(conn: Connection, token: str, *, keys: Keys) -> Rotated | None:
     if session is None:
         raise RefreshRefused
     reach("refresh.rotated")
-    return Rotated(session, _token(family_id, rotation.latest, keys))
+    return Rotated(session, _token(family_id, rotation.successor, keys))
 
 
 def parse(token: str, keys: Keys) -> tuple[UUID, int]:

@@ -175,20 +175,21 @@ class Rotation:
     """What became of a family when one of its tokens was presented."""
 
     session_id: UUID
-    latest: int
+    successor: int
     """The number of the token to go on with."""
     ended: bool
     """The token was one that had been followed by another: somebody has a copy."""
 
 
-# Two tabs may present the newest token at once: within 10 s the one that comes second gets the same successor.
+# Two tabs go on from one token, each at its own pace: for 10 s one that was followed is answered with its successor again.
 ROTATE_FAMILY = """
 update refresh_families set
     latest = greatest(latest, $2 + 1),
-    rotated_at = case when latest = $2 then now() else rotated_at end,
-    ended_at = case when latest = $2 or latest = $2 + 1 and rotated_at > now() - interval '10 seconds' then null else now() end
+    rotated_at = case when latest = $2 then rotated_at[greatest(1, cardinality(rotated_at) - 8):] || now() else rotated_at end,
+    ended_at = case when latest = $2
+        or rotated_at[cardinality(rotated_at) - (latest - 1 - $2)] > now() - interval '10 seconds' then null else now() end
 where id = $1 and ended_at is null and latest >= $2
-returning session_id, latest, ended_at is not null"""
+returning session_id, $2 + 1, ended_at is not null"""
 
 
 async def rotate_family(conn: Connection, family_id: UUID, number: int) -> Rotation | None:
