@@ -3,6 +3,8 @@
 from chassis.handlers import Handlers, Lane
 from chassis.postgres import Connection
 from contracts.auth import (
+    AccessDecided,
+    AccessOrdered,
     AccountBlocked,
     AccountChanged,
     AccountErased,
@@ -13,7 +15,7 @@ from contracts.auth import (
     UserNameRequested,
 )
 from contracts.message import Envelope
-from services.notifications import account_mails, code_mails, contacts
+from services.notifications import access_mails, account_mails, code_mails, contacts
 from services.notifications.courier import MAILS_BELL
 
 HANDLERS = Handlers()
@@ -64,4 +66,16 @@ async def owe_password_notice(conn: Connection, changed: PasswordChanged, envelo
 @HANDLERS.on(AccountBlocked, lane=Lane.URGENT)
 async def owe_block_notice(conn: Connection, blocked: AccountBlocked, envelope: Envelope) -> None:
     await account_mails.owe_block(conn, blocked, envelope)
+    conn.context.rings.add(MAILS_BELL)
+
+
+@HANDLERS.on(AccessOrdered)
+async def owe_order_notices(conn: Connection, ordered: AccessOrdered, envelope: Envelope) -> None:
+    await access_mails.owe_order(conn, ordered, envelope)
+    conn.context.rings.add(MAILS_BELL)
+
+
+@HANDLERS.on(AccessDecided)
+async def owe_decision_notice(conn: Connection, decided: AccessDecided, envelope: Envelope) -> None:
+    await access_mails.owe_decision(conn, decided, envelope)
     conn.context.rings.add(MAILS_BELL)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from uuid import UUID
 
 import structlog
@@ -12,9 +13,9 @@ from chassis import outbox, tracing
 from chassis.failpoints import reach
 from chassis.loop import Loop, backoff
 from chassis.postgres import Database, is_outage
-from chassis.sealing import CannotOpen, Keyring
+from chassis.sealing import CannotOpen, Keyring, Place
 from contracts.notifications import GivenUp, MailBounced, MailDelivered, MailGivenUp
-from services.notifications import account_mails, code_mails, store
+from services.notifications import access_mails, account_mails, code_mails, store
 from services.notifications.rendering import Renderer, TemplateError, compose
 from services.notifications.settings import NotificationsSettings
 from services.notifications.smtp import Answer, Mailer, Verdict
@@ -41,6 +42,7 @@ KINDS: Mapping[str, Values] = {
     account_mails.INSTRUCTIONS: account_mails.instructions,
     account_mails.CHANGED: account_mails.change,
     account_mails.BLOCKED: account_mails.block,
+    **dict.fromkeys(access_mails.KINDS, access_mails.values),
 }
 """What the template of each kind of mail is given."""
 
@@ -82,6 +84,7 @@ class Courier:
             await self._give_up(mail, reason)
             return
         try:
+            mail = _addressed(mail, self._database.identity.keyring)
             text = self._write(mail)
         except (CannotOpen, TemplateError, ValueError, KeyError) as error:
             await self._broken(mail, error)
@@ -234,10 +237,18 @@ class Courier:
         log.info("mail_settled", mail_id=str(mail.id), account_id=str(mail.account_id), outcome=outcome)
 
 
+def _addressed(mail: Mail, keyring: Keyring) -> Mail:
+    """Open the address that the message has brought, if it has; raises `CannotOpen`."""
+    if mail.sealed_address is None:
+        return mail
+    place = Place(mail.message_id, mail.message_type, "address")
+    return replace(mail, address=keyring.open(mail.sealed_address, place))
+
+
 def _why_not(mail: Mail) -> GivenUp | None:
     if mail.expired:
         return GivenUp.EXPIRED
-    if mail.address is None:
+    if mail.address is None and mail.sealed_address is None:
         return GivenUp.NO_ADDRESS
     if not mail.active:
         return GivenUp.INACTIVE

@@ -10,6 +10,7 @@ import structlog
 from chassis import tracing
 from chassis.arrival import Broken
 from chassis.postgres import Connection
+from chassis.texts import Language
 from contracts.message import Envelope
 from services.notifications import store
 
@@ -36,9 +37,13 @@ async def owe(  # noqa: PLR0913 -- what a mail is, each by its name.
     expires_at: datetime,
     details: Mapping[str, Any] | None = None,
     sealed: str | None = None,
+    sealed_address: str | None = None,
+    language: Language | None = None,
     urgent: bool = True,
 ) -> None:
-    """Owe a mail. What is sealed has just been opened, so it will open again.
+    """Owe a mail, to the address that the message brings or else to the account's.
+
+    What is sealed has just been opened, so it will open again.
 
     Raises `Broken` for a message that the events about its mail could not name.
     """
@@ -55,6 +60,8 @@ async def owe(  # noqa: PLR0913 -- what a mail is, each by its name.
         account_version=wanting.account_version,
         details=details or {},
         sealed_code=sealed,
+        sealed_address=sealed_address,
+        language=language,
         urgent=urgent,
         expires_at=expires_at,
         traceparent=tracing.traceparent(),

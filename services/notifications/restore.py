@@ -7,10 +7,13 @@ from chassis.ghosts import Ghost
 from chassis.postgres import Connection
 from contracts import topics
 from contracts.notifications import MailBounced, MailDelivered
-from services.notifications import account_mails, code_mails, store
+from services.notifications import access_mails, account_mails, code_mails, store
 
-SOURCES = dict.fromkeys((*code_mails.KINDS.values(), *account_mails.KINDS), f"/services/{topics.CODES.owner}")
-"""Who asks for the mails of a kind."""
+SOURCES = dict.fromkeys(
+    (*code_mails.KINDS.values(), *account_mails.KINDS, *access_mails.TO_WHOEVER_ORDERED),
+    f"/services/{topics.CODES.owner}",
+)
+"""Who asks for the mails of a kind, one for each message; one message to many comes again to those who had it too."""
 OUTCOMES: dict[str, tuple[type[MailDelivered | MailBounced], str]] = {
     MailDelivered.type: (MailDelivered, "delivered"),
     MailBounced.type: (MailBounced, "bounced"),

@@ -35,6 +35,8 @@ class Mail:
     contact_epoch: int | None = None
     contact_version: int | None = None
     """With the epoch: the state of the account that the address is of."""
+    sealed_address: str | None = None
+    """Where the message has brought the address itself."""
 
 
 UPSERT_CONTACT = """
@@ -61,8 +63,8 @@ async def replace_contact(  # noqa: PLR0913 -- one argument a column.
 
 INSERT_MAIL = """
 insert into mails (source, message_id, message_type, kind, account_id, account_epoch, account_version, details, sealed_code,
-    urgent, expires_at, traceparent)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"""
+    urgent, expires_at, traceparent, sealed_address, language)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"""
 
 
 async def insert_mail(  # noqa: PLR0913 -- one argument a column.
@@ -80,6 +82,8 @@ async def insert_mail(  # noqa: PLR0913 -- one argument a column.
     urgent: bool,
     expires_at: datetime,
     traceparent: str | None,
+    sealed_address: str | None = None,
+    language: Language | None = None,
 ) -> None:
     await conn.execute(
         INSERT_MAIL,
@@ -95,6 +99,8 @@ async def insert_mail(  # noqa: PLR0913 -- one argument a column.
         urgent,
         expires_at,
         traceparent,
+        sealed_address,
+        language,
     )
 
 
@@ -104,7 +110,7 @@ with due as (
     select m.id from mails m left join contacts c on c.account_id = m.account_id
     where m.settled_at is null and m.due_at <= now() and (m.claimed_until is null or m.claimed_until < now())
       and (m.expires_at <= now() or m.owed_at < now() - interval '1 hour'
-        or (c.epoch, c.version) >= (m.account_epoch, m.account_version))
+        or m.sealed_address is not null or (c.epoch, c.version) >= (m.account_epoch, m.account_version))
     order by m.urgent desc, m.due_at limit $1 for update of m skip locked
 ),
 claimed as (
@@ -112,8 +118,10 @@ claimed as (
     from due where m.id = due.id returning m.*
 )
 select m.id, m.claim, m.source, m.message_id, m.message_type, m.kind, m.account_id, m.details, m.sealed_code, m.attempts,
-    m.owed_at, m.expires_at, c.address, c.language, c.active, m.traceparent, m.expires_at <= now() as expired,
-    c.epoch as contact_epoch, c.version as contact_version
+    m.owed_at, m.expires_at, c.address,
+    coalesce(c.language, m.language) as language, c.active or m.sealed_address is not null as active,
+    m.traceparent, m.expires_at <= now() as expired,
+    c.epoch as contact_epoch, c.version as contact_version, m.sealed_address
 from claimed m left join contacts c
     on c.account_id = m.account_id and (c.epoch, c.version) >= (m.account_epoch, m.account_version)
 order by m.urgent desc, m.due_at"""
@@ -140,7 +148,8 @@ async def confirm_claim(conn: Connection, mail: Mail, *, seconds: float) -> bool
 
 
 SETTLE_MAIL = """
-update mails set settled_at = now(), outcome = $3, smtp_code = $4, sealed_code = null, claim = null, claimed_until = null
+update mails set settled_at = now(), outcome = $3, smtp_code = $4, sealed_code = null, sealed_address = null,
+    claim = null, claimed_until = null
 where id = $1 and settled_at is null and claim = $2 returning settled_at"""
 
 
@@ -151,7 +160,8 @@ async def settle_mail(conn: Connection, mail: Mail, outcome: str, smtp_code: int
 
 
 SETTLE_SENT_MAIL = """
-update mails set settled_at = now(), outcome = $2, sealed_code = null, claim = null, claimed_until = null
+update mails set settled_at = now(), outcome = $2, sealed_code = null, sealed_address = null,
+    claim = null, claimed_until = null
 where id = $1 and settled_at is null"""
 
 
