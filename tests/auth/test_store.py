@@ -8,6 +8,7 @@ import pytest
 from services.auth.codes import store as codes
 from services.auth.passwords import store as passwords
 from services.auth.sessions import store as sessions
+from services.auth.terms import store as terms
 from tests.auth.rooms import modules
 from tests.auth.world import Owner, World, age
 
@@ -47,6 +48,10 @@ async def test_every_statement_fits_the_schema(world: World) -> None:
         (codes.COUNT_ATTEMPTS, (b"s",), "code_attempts_of_subject"),
         (codes.USE_CODE, ([uuid4()], [b"d"]), "using challenges_"),
         (sessions.TOUCH_SESSION, (b"t",), "sessions_token_once"),
+        (sessions.TOUCH_SESSION_BY_ID, (uuid4(),), "sessions_pk"),
+        (sessions.SELECT_OPEN_SESSIONS, (uuid4(),), "sessions_of_account"),
+        (sessions.ROTATE_FAMILY, (uuid4(), 1), "refresh_families_pk"),
+        (terms.SELECT_STANDINGS, (uuid4(), ["t"]), "terms_acceptances_pk"),
     ],
 )
 async def test_a_hot_statement_finds_its_rows_by_an_index(

@@ -8,8 +8,11 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from chassis import tokens, voids
+from chassis import restores, tokens, voids
 from chassis.tokens import Assurance, BadToken, Claims, Verifier
+from contracts.auth import TokensVoided
+from services.auth import restore
+from services.auth.people import security
 from tests.auth.standing import COMPANY_USER, NAME, let_act, publish
 from tests.auth.world import ISSUER, Browser, Owner, World
 
@@ -169,3 +172,38 @@ async def test_no_token_stands_in_the_database(world: World, owner: Owner) -> No
     rows = str(await owner.fetch("select s::text, f::text from auth.sessions s, auth.refresh_families f"))
     assert UUID(refresh.split(".")[0]).hex in rows.replace("-", "")
     assert not [secret for secret in (token.split(".")[2], refresh.split(".")[2]) if secret in rows]
+
+
+@pytest.mark.goal("sec-A10")
+async def test_after_a_restore_no_token_from_before_is_good_and_those_after_it_are(world: World, owner: Owner) -> None:
+    account = await world.add(KARI)
+    browser = await world.logged_in(KARI)
+    before = (await give(browser, "auth")).json()["access_token"]
+    async with world.database.transaction() as conn:
+        epoch = (await restores.note(conn)).epoch
+        await restore.end_all(conn)
+    told = await owner.fetchval("select payload from auth.outbox where type = $1", TokensVoided.type)
+    voided = TokensVoided.model_validate_json(told)
+    assert (voided.account_id, voided.session_id, voided.below_epoch) == (account.id, None, epoch << 32)
+    async with world.database.transaction() as conn:
+        await voids.note(conn, voided)
+    after = (await give(await world.logged_in(KARI), "auth")).json()["access_token"]
+    await mirror(world)
+    assert [(await carried(world, token)).status_code for token in (before, after)] == [401, 200]
+
+
+@pytest.mark.goal("sec-A10")
+async def test_what_voids_an_account_s_tokens_ends_its_chains_but_that_of_the_session_that_is_left(
+    world: World, owner: Owner
+) -> None:
+    account = await world.add(KARI)
+    left, ended = await world.logged_in(KARI), await world.logged_in(KARI)
+    chains = [(await each.send("POST", "/v1/refresh-tokens")).json()["refresh_token"] for each in (left, ended)]
+    found = (await left.send("GET", "/v1/sessions")).json()["items"]
+    (kept,) = [UUID(each["session_id"]) for each in found if each["current"]]
+    async with world.database.transaction() as conn:
+        await security.void_tokens(conn, account.id, except_session=kept)
+    forms = [{"grant_type": "refresh_token", "refresh_token": each, "audience": "auth"} for each in chains]
+    answers = [await world.browser().send("POST", "/v1/oauth/token", data=form) for form in forms]
+    assert [answer.status_code for answer in answers] == [200, 400]
+    assert read(world, answers[0].json()["access_token"], "auth").epoch == (1 << 32) + 2
