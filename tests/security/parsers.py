@@ -7,6 +7,7 @@ import ipaddress
 import json
 import os
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ from services.auth.keys import Keys
 from services.auth.limits import Limits
 from services.auth.organisations import cursors, numbers, organisations
 from services.auth.organisations.errors import WrongCursor, WrongNumber, WrongOrganisationName
+from services.auth.passwords import policy
 from services.auth.people import accounts, addresses, names, user_names
 from services.auth.people.errors import WrongAddress, WrongLanguage, WrongName, WrongUserName
 from services.auth.sessions import assertions, refresh_tokens, token_keys
@@ -352,6 +354,10 @@ def _stays_as_it_is(_: str, address: str) -> None:
     assert addresses.normalise(address) == address
 
 
+def _is_in_nfc(_: str, password: str) -> None:
+    assert unicodedata.is_normalized("NFC", password)
+
+
 def _is_its_own_key(_: str, key: str) -> None:
     assert user_names.key_of(key) == key
     assert "@" not in key
@@ -477,6 +483,7 @@ PARSERS: Mapping[str, Parser] = {
         organisations.read_name, st.text(), (WrongOrganisationName,), _is_trimmed
     ),
     "services.auth.people.names.read_name": Parser(names.read_name, st.text(), (WrongName,), _is_trimmed),
+    "services.auth.passwords.policy.normalise": Parser(policy.normalise, st.text(), NEVER, _is_in_nfc),
     "services.auth.people.user_names.key_of": Parser(user_names.key_of, st.text(), (WrongUserName,), _is_its_own_key),
     "services.auth.people.user_names.choose": Parser(
         lambda text: user_names.choose(text, addresses.Address("kari@example.no")), st.text(), (WrongUserName,)
