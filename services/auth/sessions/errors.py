@@ -60,6 +60,15 @@ class RefreshRefused(Refusal):
     kind = Kind.FORBIDDEN
 
 
+class TooManyChains(Refusal):
+    """Too many programs have been given a refresh token in this session.
+
+    Log in again.
+    """
+
+    kind = Kind.TOO_MANY
+
+
 class UnreadableForm(Refusal):
     """The form cannot be read, or something is missing in it.
 

@@ -16,10 +16,13 @@ from chassis.failpoints import reach
 from chassis.postgres import Connection
 from services.auth.keys import Keys
 from services.auth.sessions import sessions, store
-from services.auth.sessions.errors import RefreshRefused
+from services.auth.sessions.errors import RefreshRefused, TooManyChains
 from services.auth.sessions.store import Session
 
 log = structlog.get_logger()
+
+MOST = 20
+"""Chains that a session can have had: one for each program that goes on from it."""
 
 _TOKEN = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([1-9][0-9]{0,8})\.([A-Za-z0-9_-]{43})", re.ASCII)
 
@@ -33,8 +36,14 @@ class Rotated:
 
 
 async def start(conn: Connection, session_id: UUID, *, keys: Keys) -> str:
-    """Begin a chain that ends with the session; gives its first token."""
-    return _token(await store.insert_family(conn, session_id), 1, keys)
+    """Begin a chain that ends with the session, which the caller has locked; gives its first token.
+
+    Raises `TooManyChains`.
+    """
+    family_id = await store.insert_family(conn, session_id, most=MOST)
+    if family_id is None:
+        raise TooManyChains
+    return _token(family_id, 1, keys)
 
 
 async def rotate(conn: Connection, token: str, *, keys: Keys) -> Rotated | None:

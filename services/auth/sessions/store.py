@@ -161,12 +161,14 @@ async def note_device(conn: Connection, account_id: UUID, browser_digest: bytes)
     await conn.execute(UPSERT_KNOWN_DEVICE, account_id, browser_digest)
 
 
-INSERT_FAMILY = "insert into refresh_families (session_id) values ($1) returning id"
+INSERT_FAMILY = """
+insert into refresh_families (session_id)
+select $1 where (select count(*) from refresh_families where session_id = $1) < $2 returning id"""
 
 
-async def insert_family(conn: Connection, session_id: UUID) -> UUID:
-    """Begin a chain of refresh tokens whose first has the number 1."""
-    family_id: UUID = await conn.fetchval(INSERT_FAMILY, session_id)
+async def insert_family(conn: Connection, session_id: UUID, *, most: int) -> UUID | None:
+    """Begin a chain of refresh tokens whose first has the number 1; None where the locked session has had so many."""
+    family_id: UUID | None = await conn.fetchval(INSERT_FAMILY, session_id, most)
     return family_id
 
 

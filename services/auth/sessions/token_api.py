@@ -59,6 +59,7 @@ class TokenForm(BaseModel):
     refresh_token: Annotated[str, Field(max_length=200, description="for refresh_token")] = ""
     client_assertion_type: Annotated[str, Field(max_length=100, description=f"`{BEARER_ASSERTION}`")] = ""
     client_assertion: Annotated[str, Field(max_length=assertions.LARGEST, description="for client_credentials")] = ""
+    client_id: Annotated[str, Field(max_length=100, description="may be left out; else the assertion's `sub`")] = ""
     organisation_id: Annotated[UUID | None, Field(description="for client_credentials: whom the system acts for")] = (
         None
     )
@@ -150,6 +151,8 @@ class _Endpoint:
         except NotProven as error:
             log.info("client_assertion_refused", reason=str(error))
             raise ClientNotProven from None
+        if form.client_id not in {"", assertion.system.name}:  # RFC 7521, 4.2.
+            raise ClientNotProven
         within = LONGEST_SECONDS + identity.clock_skew
         name, token_id = assertion.system.name, assertion.token_id
         if not await store.insert_assertion(conn, name, token_id, expires=assertion.expires, within_seconds=within):

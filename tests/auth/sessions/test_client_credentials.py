@@ -243,6 +243,10 @@ async def test_forty_proofs_that_prove_nothing_are_declined_alike(world: World, 
     assert await owner.fetchval("select count(*) from auth.client_assertions") == 0
 
 
+async def test_a_proof_of_another_than_the_named_client_is_none(world: World) -> None:
+    assert declined(await sign_in(world, assertion(), client_id="bank")) == (401, "invalid_client")
+
+
 async def test_a_proof_of_another_kind_is_none(world: World) -> None:
     answer = await sign_in(
         world, assertion(), client_assertion_type="urn:ietf:params:oauth:client-assertion-type:saml2-bearer"

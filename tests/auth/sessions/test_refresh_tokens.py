@@ -193,6 +193,15 @@ async def test_a_token_that_is_declined_for_its_service_is_not_used_up(world: Wo
     assert (await exchange(browser, token, "unionfees")).status_code == 200
 
 
+async def test_a_session_has_twenty_chains_at_most_also_when_they_are_begun_at_once(world: World, owner: Owner) -> None:
+    await world.add(KARI)
+    browser = await world.logged_in(KARI)
+    answers = await asyncio.gather(*(browser.send("POST", "/v1/refresh-tokens") for _ in range(25)))
+    assert Counter(answer.status_code for answer in answers) == {201: 20, 429: 5}
+    assert await owner.fetchval("select count(*) from auth.refresh_families") == 20
+    assert (await first_of(await world.logged_in(KARI))).count(".") == 2
+
+
 async def test_what_was_never_given_is_declined(world: World, owner: Owner) -> None:
     await world.add(KARI)
     browser = await world.logged_in(KARI)
