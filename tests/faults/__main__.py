@@ -29,6 +29,8 @@ from tests.faults.trio_injuries import BROKER_INJURIES, TRIO_INJURIES, TRIO_SHAR
 KEPT = CHECKOUT / ".local" / "faults"
 CODES = 0.26
 """The share of the commands that ask for a code."""
+ACTS = 0.004
+"""People of each kind who activate, are guessed at, leave or are edited, for each command."""
 ONE_SEED, ALL_SEEDS = Least(duplicates=100), Least(duplicates=100, mails=10_000, courier_deaths=200)
 """What a full round, and a run of 20 of them, must have seen (rel-R2, rel-R14)."""
 FULL_COMMANDS, FULL_SEEDS = 2_000, 20
@@ -104,8 +106,8 @@ def _orders(given: argparse.Namespace, seeds: Iterable[int]) -> Iterator[Order]:
 def _order(given: argparse.Namespace, seed: int, commands: int, planned: Sequence[Planned]) -> Order:
     alone = given.brokers > 1 and len(planned) == 1
     longest_wait = ALONE_SECONDS if alone else math.inf
-    codes = round(commands * CODES)
-    return Order(seed, commands, codes, given.pace, planned, longest_wait=longest_wait, books=given.books)
+    codes, acts = round(commands * CODES), round(commands * ACTS)
+    return Order(seed, commands, codes, given.pace, planned, longest_wait=longest_wait, books=given.books, acts=acts)
 
 
 @asynccontextmanager

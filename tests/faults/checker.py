@@ -6,68 +6,23 @@ none. It reads only data, so that its own tests can show it every kind of damage
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
 from itertools import pairwise
 from uuid import UUID
 
-from tests.faults.history import Command, History, Kind, Outcome
+from tests.faults import checking_people, checking_users
+from tests.faults.counting import between
+from tests.faults.findings import Damage, Findings
+from tests.faults.history import STARTING, History, Kind, Outcome
 from tests.faults.observed import Challenge, Copy, MailRow, Observed
 
 NEAR_A_DEATH = timedelta(seconds=3)
 """A connection that ends this near to its courier's death ended with it."""
 TOLD = {"delivered": "MailDelivered", "bounced": "MailBounced", "given_up": "MailGivenUp"}
+WANTING = ("auth.OtpRequested.", "auth.PasswordChanged.", "auth.AccountBlocked.")
+"""Events that want a mail."""
 LONGEST_TEXT = timedelta(seconds=6)
 """A text may be under way this long after the database was asked whether its code still counts."""
-
-
-class Damage(StrEnum):
-    """The classes of what can go wrong."""
-
-    LOST = "lost"
-    """A change that was acknowledged, or that stands in the database, lacks an effect."""
-    TWICE = "twice"
-    """One command or event had its effect more than once."""
-    GAP = "gap"
-    """An effect came before an earlier one of its key."""
-    INVERSION = "inversion"
-    """An effect came after a later one of its key."""
-    GHOST = "ghost"
-    """Something is known of a change that was never committed."""
-    ZOMBIE = "zombie"
-    """A committed change that nobody was told of."""
-    STUCK = "stuck"
-    """It is not lost, but it does not go on either."""
-    MAIL_LOST = "mail lost"
-    MAIL_TWICE = "mail twice"
-    """Two copies, though neither a death between the final dot and its answer nor a cut connection explains them."""
-    MAIL_EXPIRED = "mail expired"
-    """A code was mailed that no longer counted."""
-
-
-@dataclass(slots=True)
-class Findings:
-    """What a round is found guilty of: sentences with ids, by class."""
-
-    damages: dict[Damage, list[str]] = field(default_factory=lambda: defaultdict(list))
-    mails_doubled_by_a_death: int = 0
-    mails_doubled_by_the_server: int = 0
-
-    def note(self, damage: Damage, what: str) -> None:
-        self.damages[damage].append(what)
-
-    def count(self, *damages: Damage) -> int:
-        return sum(len(self.damages.get(damage, ())) for damage in damages)
-
-    @property
-    def clean(self) -> bool:
-        return not any(self.damages.values())
-
-    def lines(self) -> list[str]:
-        """Say each finding in a line."""
-        return [f"{damage}: {what}" for damage, found in self.damages.items() for what in found]
 
 
 def check(history: History, observed: Observed, *, longest_wait: float = math.inf) -> Findings:
@@ -81,6 +36,8 @@ def check(history: History, observed: Observed, *, longest_wait: float = math.in
     _check_codes(history, observed, findings)
     _check_mails(observed, findings)
     _check_sessions(history, observed, findings)
+    checking_people.check(history, observed, findings)
+    checking_users.check(history, observed, findings)
     return findings
 
 
@@ -171,7 +128,7 @@ def _check_codes(history: History, observed: Observed, findings: Findings) -> No
     for command in commands:
         if command.outcome is Outcome.OK and command.subject not in challenges:
             findings.note(Damage.LOST, f"challenge {command.subject} was acknowledged and is not there")
-    _check_counts("challenges", commands, Counter(c.address for c in observed.challenges), findings)
+    between("challenges", commands, Counter(c.address for c in observed.challenges), findings)
     events: dict[str, set[str]] = defaultdict(set)
     for owed in observed.owed:
         if owed.type.startswith("auth.OtpRequested."):
@@ -191,23 +148,12 @@ def _check_challenge(challenge: Challenge, message_ids: set[str], findings: Find
         _one_event(f"challenge {challenge.id}", message_ids, findings)
 
 
-def _check_counts(what: str, commands: Iterable[Command], counts: Counter[str], findings: Findings) -> None:
-    """For each key, between the commands that were answered and those that may have taken effect."""
-    outcomes = Counter((command.key, command.outcome) for command in commands)
-    for key in counts.keys() | {key for key, _ in outcomes}:
-        sure, unsure = outcomes[key, Outcome.OK], outcomes[key, Outcome.UNKNOWN]
-        if counts[key] < sure:
-            findings.note(Damage.LOST, f"{key}: {sure} {what} were acknowledged and {counts[key]} are there")
-        if counts[key] > sure + unsure:
-            findings.note(Damage.TWICE, f"{key}: {counts[key]} {what} of {sure + unsure} commands")
-
-
 def _check_mails(observed: Observed, findings: Findings) -> None:
     """Every event that wants a mail has one, which came once, unless it bounced or its code had expired."""
     rows: dict[str, list[MailRow]] = defaultdict(list)
     for mail in observed.mails:
         rows[mail.wanted_by].append(mail)
-    for message_id in {owed.message_id for owed in observed.owed if owed.type.startswith("auth.OtpRequested.")}:
+    for message_id in {owed.message_id for owed in observed.owed if owed.type.startswith(WANTING)}:
         if not rows[message_id]:
             damage = Damage.STUCK if message_id in observed.waiting else Damage.MAIL_LOST
             findings.note(damage, f"message {message_id} wants a mail, and none is owed")
@@ -284,16 +230,18 @@ def _ended_with_its_courier(copy: Copy, observed: Observed) -> bool:
 
 
 def _addresses(mail: MailRow, observed: Observed) -> set[str]:
-    """Find whom a mail was for: its event's challenge names the address."""
+    """Find whom a mail was for: the challenge or the account that its event is about names the address."""
     keys = {owed.key for owed in observed.owed if owed.message_id == mail.wanted_by}
-    return {challenge.address for challenge in observed.challenges if str(challenge.id) in keys}
+    of_challenges = {str(challenge.id): challenge.address for challenge in observed.challenges}
+    of_accounts = {str(account.id): account.address for account in observed.accounts}
+    return {address for key, address in (of_challenges | of_accounts).items() if key in keys}
 
 
 def _check_sessions(history: History, observed: Observed, findings: Findings) -> None:
-    """A code is good for one session, however many tried it at the same time."""
-    commands = history.of(Kind.REDEMPTION)
-    _check_counts("sessions", commands, Counter(observed.sessions), findings)
-    used = Counter(command.subject for command in commands if command.outcome is Outcome.OK)
+    """A code or a right password is good for one session, however many tried it at the same time."""
+    commands = history.of(*STARTING)
+    between("sessions", commands, Counter(session.address for session in observed.sessions), findings)
+    used = Counter(command.subject for command in commands if command.subject and command.outcome is Outcome.OK)
     for challenge_id, count in used.items():
         if count > 1:
             findings.note(Damage.TWICE, f"challenge {challenge_id} was redeemed {count} times")

@@ -20,17 +20,41 @@ class Kind(StrEnum):
     ENTRY = "entry"
     CODE = "code"
     REDEMPTION = "redemption"
+    ACTIVATION = "activation"
+    """A code exchanged for a password and a session."""
+    GUESS = "guess"
+    """A log-in with a password that is wrong."""
+    LOG_IN = "log-in"
+    """A log-in with the password that is right."""
+    LOG_OUT = "log-out"
+    END_OTHERS = "end others"
+    """All sessions of a person ended but the one that asks."""
+    EDIT = "edit"
+    """A user changed by a superuser who had seen them in the state before."""
+    RIGHT = "right"
+    """A group of rights given or taken by a superuser."""
+
+
+STARTING = (Kind.REDEMPTION, Kind.ACTIVATION, Kind.LOG_IN)
+"""What starts a session when it succeeds."""
 
 
 @dataclass(slots=True)
 class Command:
-    """`key` is a book's id or a person's address; `subject` is the entry's own id, or the challenge that was named."""
+    """`key` is a book's id, a person's address or a user's id.
+
+    `subject` is the entry's own id, the challenge that was named, or the browser that logs out. Of an edit, `version` is the
+    one that it made. Of a right, `group` is what it is about, and `gives` whether it is given.
+    """
 
     kind: Kind
     key: str
     subject: UUID | None = None
     outcome: Outcome = Outcome.UNKNOWN
     tries: int = 0
+    version: int | None = None
+    group: str = ""
+    gives: bool = False
 
     def settle(self, outcome: Outcome, subject: UUID | None = None) -> None:
         self.outcome = outcome
@@ -49,8 +73,8 @@ class History:
         self.commands.append(command)
         return command
 
-    def of(self, kind: Kind) -> list[Command]:
-        return [command for command in self.commands if command.kind is kind]
+    def of(self, *kinds: Kind) -> list[Command]:
+        return [command for command in self.commands if command.kind in kinds]
 
     def count(self, outcome: Outcome) -> int:
         return sum(command.outcome is outcome for command in self.commands)

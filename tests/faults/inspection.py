@@ -12,9 +12,23 @@ import asyncpg
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from tests.faults.commander import Cast
+from tests.faults.cast import Cast
 from tests.faults.history import History, Kind
-from tests.faults.observed import Challenge, Effect, Entry, MailRow, Observed, Owed, Record, Wait
+from tests.faults.observed import (
+    Account,
+    Block,
+    Challenge,
+    Effect,
+    Entry,
+    Heard,
+    MailRow,
+    Membership,
+    Observed,
+    Owed,
+    Record,
+    Session,
+    Wait,
+)
 from tests.faults.stage import TOPICS, Stage
 
 log = structlog.get_logger()
@@ -28,6 +42,11 @@ Offsets = Mapping[TopicPartition, int]
 ENDS_SECONDS, ENDS_TRIES = 8.0, 4
 SERVICES = ("auth", "notifications", "ledger", "mirror")
 PUBLISHING = ("auth", "notifications", "ledger")
+READ = {
+    "mirror": {"ledger.entries.v1", "auth.accounts.v1", "auth.rights.v1"},
+    "notifications": {"auth.codes.v1", "auth.accounts.v1"},
+}
+"""Which topics are read to their ends before a round is quiet, by whom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +71,9 @@ WAITING = " union all ".join(
 )
 UNSETTLED = """
 select 'unsettled mail', message_id from notifications.mails where settled_at is null
-union all select 'unsettled challenge', id::text from auth.challenges where settled_at is null"""
+union all select 'unsettled challenge', id::text from auth.challenges where settled_at is null
+union all select 'untold block', account_id::text from auth.blocks
+where account_id is not null and told_at is null and blocked_until > now()"""
 
 
 async def waiting(conn: Admin) -> dict[str, str]:
@@ -60,19 +81,23 @@ async def waiting(conn: Admin) -> dict[str, str]:
     return {row[1]: row[0] for row in await conn.fetch(f"{WAITING} union all {UNSETTLED}")}
 
 
-async def unread(stage: Stage) -> dict[TopicPartition, int]:
-    """Count the records that the readers have not handled yet, by partition, as far as they themselves know."""
+async def unread(stage: Stage) -> dict[str, int]:
+    """Count the records that the readers have not handled yet, by reader and partition, as far as they themselves know."""
     ends = await _ends(stage)
     prefix = stage.platform.topic_prefix
     async with stage.admin() as conn:
         rows = await conn.fetch(
-            "select topic, partition, next_offset from mirror.consumer_positions union all "
-            "select topic, partition, next_offset from notifications.consumer_positions"
+            "select 'mirror', topic, partition, next_offset from mirror.consumer_positions union all "
+            "select 'notifications', topic, partition, next_offset from notifications.consumer_positions"
         )
-    reached = {TopicPartition(prefix + row[0], row[1]): row[2] for row in rows}
-    read = {prefix + name for name in ("ledger.entries.v1", "auth.codes.v1", "auth.accounts.v1")}
-    left = {place: end - reached.get(place, 0) for place, end in ends.items() if place.topic in read}
-    return {place: count for place, count in left.items() if count}
+    reached = {(row[0], TopicPartition(prefix + row[1], row[2])): row[3] for row in rows}
+    left = {
+        (service, place): end - reached.get((service, place), 0)
+        for service, topics in READ.items()
+        for place, end in ends.items()
+        if place.topic.removeprefix(prefix) in topics
+    }
+    return {f"{service} {place.topic}-{place.partition}": count for (service, place), count in left.items() if count}
 
 
 async def inspect(stage: Stage, cast: Cast, history: History, since: Round) -> Observed:
@@ -106,9 +131,21 @@ join mirror.inbox i on i.message_id = p.message_id::text where p.key = any($1) g
 TOTALS = "select book_id, entries from mirror.totals where book_id = any($1)"
 CHALLENGES = """
 select id, address, settled_at is not null, code_digest is not null from auth.challenges where address = any($1)"""
+ACCOUNTS = """
+select a.id, a.address, a.version, a.security_epoch, p.account_id is not null from auth.accounts a
+left join auth.passwords p on p.account_id = a.id where a.address = any($1) or a.id = any($2)"""
 SESSIONS = """
-select a.address, count(*) from auth.sessions s join auth.accounts a on a.id = s.account_id
-where a.address = any($1) group by a.address"""
+select s.id, s.account_id, a.address, s.ended_at from auth.sessions s join auth.accounts a on a.id = s.account_id
+where a.id = any($1)"""
+BLOCKS = """
+select account_id, failures, coalesce(blocked_until > now(), false), told_at is not null from auth.blocks
+where account_id = any($1)"""
+MEMBERSHIPS = """
+select m.id, m.account_id, m.version, array(
+    select group_name from auth.grants where membership_id = m.id order by group_name collate "C")
+from auth.memberships m where m.account_id = any($1)"""
+HEARD = "select type, key, version, event_id from mirror.heard where key = any($1) order by id"
+STANDING = "select type, key, version, groups from mirror.standing where key = any($1)"
 MAILS = """
 select id, message_id, outcome, expires_at, settled_at from notifications.mails where message_id = any($1)"""
 
@@ -125,23 +162,28 @@ async def _read_ledger(conn: Admin, history: History, observed: Observed) -> Non
 
 async def _read_people(conn: Admin, cast: Cast, observed: Observed) -> None:
     addresses = list(cast.addresses)
+    observed.accounts = [Account(*row) for row in await conn.fetch(ACCOUNTS, addresses, cast.users)]
+    people = [account.id for account in observed.accounts]
     observed.challenges = [Challenge(*row) for row in await conn.fetch(CHALLENGES, addresses)]
-    observed.sessions = {row[0]: row[1] for row in await conn.fetch(SESSIONS, addresses)}
-    codes = await _owed(conn, "auth", [str(challenge.id) for challenge in observed.challenges])
-    observed.mails = [MailRow(*row) for row in await conn.fetch(MAILS, list({owed.message_id for owed in codes}))]
-    observed.owed += codes
+    observed.sessions = [Session(*row) for row in await conn.fetch(SESSIONS, people)]
+    observed.blocks = [Block(*row) for row in await conn.fetch(BLOCKS, people)]
+    observed.memberships = [
+        Membership(row[0], row[1], row[2], tuple(row[3])) for row in await conn.fetch(MEMBERSHIPS, people)
+    ]
+    keys = [*people, *(membership.id for membership in observed.memberships)]
+    observed.heard = [Heard(*row) for row in await conn.fetch(HEARD, keys)]
+    observed.standing = {(row[0], row[1]): (row[2], tuple(row[3])) for row in await conn.fetch(STANDING, keys)}
+    keys += [challenge.id for challenge in observed.challenges]
+    told = await _owed(conn, "auth", [str(key) for key in keys])
+    observed.mails = [MailRow(*row) for row in await conn.fetch(MAILS, list({owed.message_id for owed in told}))]
+    observed.owed += told
     observed.owed += await _owed(conn, "notifications", [str(mail.id) for mail in observed.mails])
 
 
 async def _owed(conn: Admin, service: str, keys: list[str]) -> list[Owed]:
+    """Give what was owed about some keys; of messages with secrets the archive keeps no value."""
     rows = await conn.fetch(OWED.format(service=service), keys)
-    return [Owed(str(row[0]), row[1], row[2], _entry_id(row[3])) for row in rows]
-
-
-def _entry_id(payload: bytes | None) -> UUID | None:
-    """Read which entry an event tells of; those with secrets keep no value."""
-    named = json.loads(payload).get("entry_id") if payload else None
-    return UUID(named) if named else None
+    return [Owed(str(row[0]), row[1], row[2], json.loads(row[3]) if row[3] else {}) for row in rows]
 
 
 async def _records(stage: Stage, offsets: Offsets) -> list[Record]:

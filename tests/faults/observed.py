@@ -1,5 +1,6 @@
 """Observed: what took effect in one round, as tables, topics and mailbox show it when all is quiet."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -29,12 +30,18 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """A row of an outbox or of its archive; `entry_id` where the event tells of an entry."""
+    """A row of an outbox or of its archive; `said` is what it tells, where the archive keeps that."""
 
     message_id: str
     type: str
     key: str
-    entry_id: UUID | None = None
+    said: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def entry_id(self) -> UUID | None:
+        """Name the entry that it tells of, where it tells of one."""
+        named = self.said.get("entry_id")
+        return None if named is None else UUID(str(named))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,67 @@ class Challenge:
     address: str
     settled: bool
     issued: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person's account, with what ended all its sessions: that raises the security epoch from 1 on."""
+
+    id: UUID
+    address: str
+    version: int
+    security_epoch: int
+    password_set: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session; `ended_at` is None while it goes on."""
+
+    id: UUID
+    account_id: UUID
+    address: str
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Wrong passwords in a row, of an account in some browser or in all that it does not know."""
+
+    account_id: UUID
+    failures: int
+    blocked: bool
+    told: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What somebody may do for an organisation."""
+
+    id: UUID
+    account_id: UUID
+    version: int
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is so at its owner now, and which fact tells of it."""
+
+    type: str
+    key: UUID
+    version: int
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A fact as it came to a reader."""
+
+    type: str
+    key: UUID
+    version: int
+    event_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +192,31 @@ class Observed:
     waiting: set[str] = field(default_factory=set)
     """Ids of messages that still stand in an outbox or among the dead letters."""
     challenges: list[Challenge] = field(default_factory=list)
-    sessions: dict[str, int] = field(default_factory=dict)
+    accounts: list[Account] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    memberships: list[Membership] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
+    """Facts of these accounts and memberships, in the order in which they came to the mirror."""
+    standing: dict[tuple[str, UUID], tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    """What the mirror keeps, by type and key: version and groups."""
     mails: list[MailRow] = field(default_factory=list)
     copies: list[Copy] = field(default_factory=list)
     bouncing: set[str] = field(default_factory=set)
     """Addresses that the mail server refuses for good."""
     courier_deaths: list[datetime] = field(default_factory=list)
     """When processes that send mails were killed."""
+
+    @property
+    def states(self) -> list[State]:
+        """Give all that facts tell of with their whole state."""
+        accounts = [State("auth.AccountChanged.v1", each.id, each.version) for each in self.accounts]
+        rights = [State("auth.RightsChanged.v1", each.id, each.version, each.groups) for each in self.memberships]
+        return accounts + rights
+
+    def told(self, kind: str) -> list[Owed]:
+        """Give the events of one type, each once."""
+        return list({owed.message_id: owed for owed in self.owed if owed.type == kind}.values())
 
     @property
     def duplicates(self) -> int:

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.faults.checker import Damage
+from tests.faults.findings import Damage
 from tests.faults.round import Result
 
 

@@ -6,29 +6,26 @@ import random
 import signal
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import asyncpg
-import httpx2
 
 from chassis.postgres import is_outage
-from deploy.local.journey import Person
-from services.auth.people import accounts
-from services.auth.people.addresses import normalise
 from tests.faults import inspection
-from tests.faults.checker import Damage, Findings, check
-from tests.faults.commander import Cast, Commander
+from tests.faults.cast import cast
+from tests.faults.checker import check
+from tests.faults.commander import Commander
+from tests.faults.findings import Damage, Findings
 from tests.faults.history import History
 from tests.faults.injuries import INJURIES, Scene
 from tests.faults.keeper import Death, StoppedLate
 from tests.faults.observed import Observed
-from tests.faults.post import BOUNCING
 from tests.faults.schedule import Planned
-from tests.faults.stage import Stage, opened
+from tests.faults.stage import Stage
 from tests.faults.trio import NotInSync
 from tests.faults.trio_injuries import BROKER_INJURIES, TRIO_INJURIES
 
@@ -42,6 +39,7 @@ ALL_INJURIES = {**INJURIES, **TRIO_INJURIES}
 class Order:
     """What a round is to be: `pace` is in commands a second, `codes` of the commands are codes asked for.
 
+    Besides, `acts` people of each kind do what takes several commands: activate, are guessed at, leave, are edited.
     `longest_wait` is the seconds that a message may be under way, where something is promised. The fewer `books`, the more
     often two commands want the same one at the same time.
     """
@@ -57,6 +55,7 @@ class Order:
     stumbling: float = 0.03
     """The share of entries at which the mirror fails now and then."""
     latest: int = 3
+    acts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +114,11 @@ async def play(stage: Stage, order: Order) -> Result:
     history = History()
     before = len(stage.deaths())
     since = await inspection.begin(stage)
-    async with _cast(stage, order) as cast:
+    name = f"s{order.seed}-{uuid4().hex[:6]}"
+    async with cast(stage, name=name, books=order.books, codes=order.codes, acts=order.acts) as playing:
         stage.post.chance = random.Random(order.seed) if order.misbehaving_mail else None
         await _set_mood(stage, stumbling=True)
-        commander = Commander(stage, cast, history, chance, pace=order.pace, stumbling=order.stumbling)
+        commander = Commander(stage, playing, history, chance, pace=order.pace, stumbling=order.stumbling)
         async with asyncio.TaskGroup() as group:
             group.create_task(commander.give(order.commands - order.codes, order.codes))
             tasks = [
@@ -126,7 +126,7 @@ async def play(stage: Stage, order: Order) -> Result:
             ]
         injured = [task.result() for task in tasks]
         recovered, left = await _recover(stage)
-        observed = await inspection.inspect(stage, cast, history, since)
+        observed = await inspection.inspect(stage, playing, history, since)
     deaths = stage.deaths()[before:]
     observed.courier_deaths = [death.at for death in deaths if death.unit.service == "notifications"]
     findings = check(history, observed, longest_wait=order.longest_wait)
@@ -150,34 +150,6 @@ async def play(stage: Stage, order: Order) -> Result:
         recovered,
         time.monotonic() - started,
     )
-
-
-@asynccontextmanager
-async def _cast(stage: Stage, order: Order) -> AsyncIterator[Cast]:
-    """Make the round's books, and its people where codes are asked for."""
-    books, closed = [uuid4() for _ in range(order.books)], [uuid4() for _ in range(2)]
-    async with stage.admin() as conn:
-        await conn.executemany("insert into ledger.books (id, closed) values ($1, true)", [(book,) for book in closed])
-    url = stage.keeper("auth", "api").url if order.codes else ""
-    async with httpx2.AsyncClient(base_url=url, timeout=15, limits=httpx2.Limits(max_connections=60)) as client:
-        people, redeemers = await _people(stage, order, client) if order.codes else ([], [])
-        yield Cast(books, closed, people, redeemers, client)
-
-
-async def _people(stage: Stage, order: Order, client: httpx2.AsyncClient) -> tuple[list[Person], list[Person]]:
-    """Make accounts, each a browser of its own: some ask again and again, some ask once and redeem what comes."""
-    name = f"s{order.seed}-{uuid4().hex[:6]}"
-    addresses = [f"person{n}-{name}@eksempel.example" for n in range(30)]
-    addresses += [f"{BOUNCING}{n}-{name}@eksempel.example" for n in range(2)]
-    redeeming = [f"redeemer{n}-{name}@eksempel.example" for n in range(min(12, order.codes // 4))]
-    async with opened(stage.platform, "auth", size=1) as auth:
-        for address in (*addresses, *redeeming):
-            async with auth.transaction() as conn:
-                await accounts.add(conn, normalise(address), "nb")
-    people, redeemers = ([Person(address, client) for address in some] for some in (addresses, redeeming))
-    for person in (*people, *redeemers):
-        (await person.show_codes()).raise_for_status()
-    return people, redeemers
 
 
 async def _injure(stage: Stage, planned: Planned, order: Order, history: History, began: datetime) -> Injured:
@@ -232,6 +204,12 @@ where parked_at is null and next_attempt_at > now() and next_attempt_at < now() 
   and not exists (select from mirror.dead_letters earlier
     where earlier.topic = d.topic and earlier.key_digest = d.key_digest and earlier.id < d.id)"""
 
+# A block is told of ten seconds after its last password was counted: by then it has been compared, and nobody is left who
+# could give another.
+HURRY_BLOCKS = """
+update auth.blocks set changed_at = now() - interval '11 seconds'
+where told_at is null and blocked_until > now() and changed_at < now() - interval '3 seconds'"""
+
 
 async def _change(conn: "asyncpg.Connection[asyncpg.Record]", sql: str) -> None:
     """Change dead letters that the loops which try them are at work on."""
@@ -255,4 +233,5 @@ async def _recover(stage: Stage) -> tuple[float, str]:
             if not left or passed > QUIET_SECONDS:
                 return passed, str(left or "")
             await _change(conn, HURRY)
+            await conn.execute(HURRY_BLOCKS)
             await asyncio.sleep(0.25)

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
 
 import asyncpg
 
@@ -88,6 +89,14 @@ class Single:
         await self.node.start()
 
 
+@dataclass(frozen=True, slots=True)
+class House:
+    """An organisation and the address of its superuser, made by an operator's commands once a stage."""
+
+    organisation_id: UUID
+    superuser: str
+
+
 @dataclass(slots=True)
 class Stage:
     """What the suite plays on."""
@@ -106,6 +115,7 @@ class Stage:
     rotation: Rotation = field(init=False)
     gone: list[Death] = field(default_factory=list)
     """Ends of processes whose keepers were dismissed."""
+    house: House | None = None
 
     def __post_init__(self) -> None:
         self.rotation = Rotation(lambda: self.of("ledger", "api"))

@@ -7,9 +7,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.faults.checker import Damage, check
+from tests.faults.checker import check
+from tests.faults.findings import Damage
 from tests.faults.history import History, Kind, Outcome
-from tests.faults.observed import Challenge, Copy, Effect, Entry, MailRow, Observed, Owed, Record, Wait
+from tests.faults.observed import Challenge, Copy, Effect, Entry, MailRow, Observed, Owed, Record, Session, Wait
 
 BOOK = uuid4()
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -20,7 +21,7 @@ class World:
     """A round in which all went well: three entries of one book, and one code that was mailed and redeemed."""
 
     def __init__(self) -> None:
-        self.history, self.observed = History(), Observed()
+        self.history, self.observed, self.kari = History(), Observed(), uuid4()
         self.entries = [Entry(BOOK, version, uuid4()) for version in (1, 2, 3)]
         self.events = [str(uuid4()) for _ in self.entries]
         for entry, event_id in zip(self.entries, self.events, strict=True):
@@ -40,10 +41,11 @@ class World:
         self.owe(str(uuid4()), "notifications.MailDelivered.v1", str(self.mail.id))
         for outcome in (Outcome.OK, Outcome.REFUSED):
             self.history.begin(Kind.REDEMPTION, KARI, self.challenge.id).settle(outcome)
-        self.observed.sessions[KARI] = 1
+        self.observed.sessions.append(Session(uuid4(), self.kari, KARI))
 
     def owe(self, message_id: str, kind: str, key: str, entry_id: UUID | None = None) -> None:
-        self.observed.owed.append(Owed(message_id, kind, key, entry_id))
+        said = {} if entry_id is None else {"entry_id": str(entry_id)}
+        self.observed.owed.append(Owed(message_id, kind, key, said))
         self.observed.records.append(Record("topic", message_id, kind))
         self.observed.known_ids.add(message_id)
 
@@ -118,7 +120,7 @@ def make_two_challenges_of_one_command(world: World) -> None:
 
 def redeem_a_code_twice(world: World) -> None:
     world.history.begin(Kind.REDEMPTION, KARI, world.challenge.id).settle(Outcome.OK)
-    world.observed.sessions[KARI] = 2
+    world.observed.sessions.append(Session(uuid4(), world.kari, KARI))
 
 
 def act_before_an_earlier_one(world: World) -> None:

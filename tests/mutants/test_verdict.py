@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.folders import CHECKOUT
-from tests.faults.checker import Damage
+from tests.faults.findings import Damage
 from tests.faults.report import Sum
 from tests.mutants.verdict import MAILS_EXPIRED, Fate, Seen, Verdict, of_round, of_tests, read
 

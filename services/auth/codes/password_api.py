@@ -177,6 +177,7 @@ def _add_setting_by_code(routes: APIRouter, front: Front, hashing: Hashing, purp
                 conn, attempt, body.code, chosen, limits=limits, keys=keys, chance=front.chance, replacing=before
             )
             session = await sessions.current(conn, token, keys=keys)
+        reach("passwords.committed")
         return show_to(response, token, session)
 
 

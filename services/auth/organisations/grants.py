@@ -7,6 +7,7 @@ from uuid import UUID
 import structlog
 
 from chassis import outbox
+from chassis.failpoints import reach
 from chassis.postgres import Connection
 from contracts.auth import RightsChanged
 from contracts.rights import BY_NAME, GROUPS, MANAGE_USERS, SUPPORT, Grantor, RightsGroup
@@ -143,6 +144,7 @@ async def _admit(  # noqa: PLR0913 -- what a rule looks at.
 
 async def _tell(conn: Connection, membership_id: UUID) -> None:
     await outbox.add(conn, state_of(await store.raise_membership(conn, membership_id)))
+    reach("rights.told")
 
 
 async def republish(conn: Connection, after: str | None, limit: int) -> Sequence[str]:

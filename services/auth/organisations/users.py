@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 
 from chassis import outbox
+from chassis.failpoints import reach
 from chassis.postgres import Connection
 from contracts.rights import OrganisationKind
 from services.auth.organisations import cursors, grants, organisations, store, users_store
@@ -115,6 +116,7 @@ async def edit(  # noqa: PLR0913 -- whose user, in which state, and what of it.
     if not changed:
         return user
     await accounts.edit(conn, user_id, shall_be, changed)
+    reach("users.edited")
     if "address" in changed:
         await users_store.delete_trouble(conn, user_id)
     if "active" in changed and not shall_be.active:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chassis import access, idempotency
 from chassis.access import Caller
+from chassis.failpoints import reach
 from chassis.scope import STAFF
 from contracts.rights import MANAGE_USERS, SEE_USERS, SUPPORT, Grantor
 from services.auth.front import Front
@@ -186,6 +187,7 @@ def _add_editing(routes: APIRouter, front: Front) -> None:
             user = await users.edit(
                 conn, giver_of(caller), organisation_of(caller), user_id, tag=if_match.strip('"'), changes=changes
             )
+        reach("users.committed")
         return tagged(response, user, accept_language)
 
     @routes.delete("/users/{user_id}", status_code=204, responses=refused(LastSuperuser, NoSuchUser, SupportMayNot))
@@ -200,6 +202,7 @@ def _add_groups(routes: APIRouter, front: Front) -> None:
     async def give_rights(user_id: UUID, group: GroupName, caller: ManagesUsers) -> None:
         async with front.database.transaction() as conn:
             await grants.give(conn, giver_of(caller), user_id, organisation_of(caller), group)
+        reach("rights.committed")
 
     @routes.delete(
         "/users/{user_id}/groups/{group}", status_code=204, responses=refused(NoSuchUser, LastSuperuser, *_GIVING)
@@ -207,6 +210,7 @@ def _add_groups(routes: APIRouter, front: Front) -> None:
     async def take_rights(user_id: UUID, group: GroupName, caller: ManagesUsers) -> None:
         async with front.database.transaction() as conn:
             await grants.take(conn, giver_of(caller), user_id, organisation_of(caller), group)
+        reach("rights.committed")
 
 
 def tagged(response: Response, user: User, accept_language: str | None) -> UserView:

@@ -95,6 +95,7 @@ def _add_log_in(routes: APIRouter, front: Front, hashing: Hashing) -> None:
         async with database.transaction() as conn:
             token = await passwords.log_in(conn, guess, renewed, keys=keys, chance=front.chance, replacing=before)
             session = await sessions.current(conn, token, keys=keys)
+        reach("passwords.committed")
         telemetry.LOG_INS.labels(method="password", outcome="succeeded").inc()
         return show_to(response, token, session)
 

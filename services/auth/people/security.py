@@ -5,6 +5,7 @@ from uuid import UUID
 import structlog
 
 from chassis import outbox
+from chassis.failpoints import reach
 from chassis.postgres import Connection
 from contracts.auth import TokensVoided
 from services.auth.people import store
@@ -22,4 +23,5 @@ async def void_tokens(conn: Connection, account_id: UUID, *, except_session: UUI
         return
     below, moment = raised
     await outbox.add(conn, TokensVoided(account_id=account_id, below_epoch=below, voided_at=moment))
+    reach("tokens.voided")
     log.info("tokens_voided", account_id=str(account_id))

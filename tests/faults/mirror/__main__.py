@@ -12,6 +12,7 @@ from chassis.service import Service
 from chassis.settings import ServiceSettings
 from contracts.message import Envelope
 from tests.faults.ledger.messages import EntryAdded
+from tests.faults.mirror import facts
 
 INSERT_EFFECT = "insert into effects (book_id, version, entry_id, event_id) values ($1, $2, $3, $4)"
 COUNT = """
@@ -20,6 +21,7 @@ on conflict on constraint totals_pk do update set entries = t.entries + 1"""
 IS_STUMBLING = "select stumbling from moods"
 
 HANDLERS = Handlers()
+facts.add(HANDLERS)
 
 
 class Stumbled(Exception):
