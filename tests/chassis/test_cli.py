@@ -137,10 +137,11 @@ async def test_a_missing_environment_ends_with_78_and_names_each_variable_but_no
 
 
 def right(clone: Clone, **changes: str) -> dict[str, str]:
-    private = clone.cluster.keys / "private" / "auth.json"
+    keys = clone.cluster.keys
     found = {"SAMBAND_DATABASE_URL": clone.urls("auth").app, "SAMBAND_CODE_KEY": "A" * 44}
-    found |= {"SAMBAND_PASSWORD_PEPPER": "B" * 44}
-    found |= {"SAMBAND_PUBLIC_KEYS": str(clone.cluster.keys / "public"), "SAMBAND_PRIVATE_KEYS": str(private)}
+    found |= {"SAMBAND_PASSWORD_PEPPER": "B" * 44, "SAMBAND_PUBLIC_KEYS": str(keys / "public")}
+    found |= {"SAMBAND_PRIVATE_KEYS": str(keys / "private" / "auth.json")}
+    found |= {"SAMBAND_TOKEN_PRIVATE_KEYS": str(keys / "tokens" / "private.json")}
     return found | changes
 
 

@@ -57,6 +57,9 @@ def examine(clone: Clone, whole: Bus, monkeypatch: pytest.MonkeyPatch) -> Examin
             "PRIVATE_KEYS": str(keys / "private" / "auth.json"),
             "CODE_KEY": "A" * 44,
             "PASSWORD_PEPPER": "B" * 44,
+            "TOKEN_PRIVATE_KEYS": str(keys / "tokens" / "private.json"),
+            "TOKEN_KEYS": str(keys / "tokens" / "public.json"),
+            "TOKEN_ISSUER": "https://auth.example.no",
         }
         for name, value in (right | changes).items():
             if value is None:
@@ -220,7 +223,7 @@ async def test_whose_access_tokens_are_good_is_looked_at(examine: Examine, tmp_p
     for keys, issuer, says in (
         (str(public), None, "SAMBAND_TOKEN_ISSUER are not both set"),
         (None, "https://auth.example.no", "SAMBAND_TOKEN_ISSUER are not both set"),
-        (str(private), "https://auth.example.no", "is not a JWK Set"),
+        (str(private), "https://auth.example.no", "every key must be a public"),
         (str(tmp_path / "none.json"), "https://auth.example.no", "cannot be read"),
     ):
         found = (await examine(TOKEN_KEYS=keys, TOKEN_ISSUER=issuer))["keys"]

@@ -102,6 +102,7 @@ def test_a_code_key_that_is_short_or_no_base64_is_refused_unseen(value: str, mon
 def test_a_secret_setting_does_not_show_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SAMBAND_CODE_KEY", "SAMBAND_PASSWORD_PEPPER"):
         monkeypatch.setenv(name, KEY)
+    monkeypatch.setenv("SAMBAND_TOKEN_PRIVATE_KEYS", "keys/tokens.json")
     found = read(AuthSettings, "auth")
     assert found.code_key.get_secret_value() == found.password_pepper.get_secret_value() == KEY
     assert KEY not in repr(found) and KEY not in str(found.model_dump())
