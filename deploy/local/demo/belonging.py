@@ -11,6 +11,7 @@ from deploy.local.journey import Person
 from deploy.local.platform import ORGANISATION
 
 PASSWORD, OTHER_PASSWORD = "sju trapper opp til loftet", "fem trapper ned til kjelleren"
+COMMON = "passordpassord1"  # noqa: S105 -- of many, which is why it is refused. # nosec B105
 TERMS, PORTAL = "unionfees.confidentiality", "unionfees"
 TRIES = 5
 OK, CREATED, GONE, DENIED, UNKNOWN, TAKEN, CHANGED, UNTICKED = 200, 201, 204, 403, 404, 409, 412, 422
@@ -73,7 +74,7 @@ async def _activate(scene: Scene, office: Office) -> None:
     path = f"/v1/activations/{asked.json()['challenge_id']}/password"
     differing = {"code": code, "new_password": PASSWORD, "confirmation": OTHER_PASSWORD}
     scene.refusal("two passwords that differ, and the code stays good", await user.send("POST", path, differing), 422)
-    common = {"code": code, "new_password": "passordpassord1", "confirmation": "passordpassord1"}
+    common = {"code": code, "new_password": COMMON, "confirmation": COMMON}
     scene.refusal("a password that many have", await user.send("POST", path, common), 422)
     right = {"code": code, "new_password": PASSWORD, "confirmation": PASSWORD}
     answer = await user.send("POST", path, right)
