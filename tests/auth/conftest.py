@@ -1,12 +1,18 @@
 """Fixtures of auth's tests."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
 import pytest
 
-from chassis import postgres
-from chassis.postgres import Database
+from chassis import postgres, scope
+from chassis.postgres import Connection, Database
 from services.auth.settings import AuthSettings
 from tests.auth.world import CODE_KEY, ISSUER, PEPPER, SENDER, UNION, World
 from tests.conftest import Clone, OpenDatabase
+
+UNSAID: Any = object()
 
 
 @pytest.fixture(autouse=True)
@@ -16,8 +22,20 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def auth_database(open_as: OpenDatabase) -> Database:
-    return await open_as("auth")
+async def auth_database(open_as: OpenDatabase, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """Give a database whose rows a test sees as the system does, and a request as the chassis lets it."""
+    database = await open_as("auth")
+    transaction = database.transaction
+
+    @asynccontextmanager
+    async def seen() -> AsyncIterator[Connection]:
+        entered = scope._current.get(UNSAID)
+        with scope.entered(scope.SYSTEM if entered is UNSAID else entered):
+            async with transaction() as conn:
+                yield conn
+
+    monkeypatch.setattr(database, "transaction", seen)
+    return database
 
 
 @pytest.fixture

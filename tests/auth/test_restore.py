@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from aiokafka import ConsumerRecord
 
-from chassis import cli, outbox, restores
+from chassis import cli, outbox, restores, scope
 from chassis.arrival import Arrival
 from chassis.commands.command import Unavailable
 from chassis.ghosts import Ghost
@@ -121,7 +121,8 @@ async def run(
     given: argparse.Namespace = cli.parser(SERVICE).parse_args(words)
     identity = Identity("auth", clone.cluster.keyring("auth"))
     async with open_database(clone.urls("auth").app, identity, size=2, role="command") as database:
-        code = await given.work(Runtime(settings, database), given)
+        with scope.entered(scope.SYSTEM):
+            code = await given.work(Runtime(settings, database), given)
     said = capsys.readouterr()
     return code, [json.loads(line) for line in said.out.splitlines() if line.startswith('{"')], said.err
 

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from chassis import outbox
+from chassis import outbox, scope
 from chassis.postgres import Connection, Database, is_outage
 from services.auth.people import accounts, store
 from services.auth.people.addresses import normalise
@@ -46,6 +46,10 @@ class Load:
         await until(enough, what=f"{count} more commits", seconds=60)
 
     async def _step(self) -> None:
+        with scope.entered(scope.SYSTEM):
+            await self._write_one()
+
+    async def _write_one(self) -> None:
         living = list(self.living)
         async with self.database.transaction() as conn:
             account_id = await self._write(conn, living)

@@ -242,7 +242,9 @@ async def test_rights_are_listed_in_the_callers_language_and_organisations_by_na
     assert (await user.get("/organisations", text="Kundesenteret")).json()["items"] == []
 
 
-@pytest.mark.parametrize("table", ["memberships", "grants", "mail_troubles", "import_duplicates", "access_orders"])
+@pytest.mark.parametrize(
+    "table", ["accounts", "memberships", "grants", "mail_troubles", "import_duplicates", "access_orders"]
+)
 async def test_postgres_itself_shows_an_organisation_its_own_rows_alone(
     tenants: Tenants, owner: Owner, table: str
 ) -> None:
