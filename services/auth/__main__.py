@@ -12,21 +12,23 @@ from chassis.loop import Loop
 from chassis.service import Runtime, Service
 from chassis.upkeep import Upkeep
 from services.auth import commands, restore, workers
+from services.auth.access_orders import api as access_orders
 from services.auth.codes import api as codes
 from services.auth.codes import password_api
 from services.auth.consumers import HANDLERS
 from services.auth.front import Front
 from services.auth.keys import Keys, Secrets
 from services.auth.limits import Limits
-from services.auth.organisations import api as organisations_api
-from services.auth.organisations import grants, organisations
+from services.auth.organisations import organisations
 from services.auth.passwords import api as passwords
 from services.auth.passwords.hashing import Hashing
 from services.auth.people import accounts
+from services.auth.rights import grants
 from services.auth.sessions import api as sessions
 from services.auth.sessions import authentication, token_api, token_keys
 from services.auth.settings import AuthSettings
 from services.auth.terms import api as terms
+from services.auth.users import api as users
 
 
 def routers(runtime: Runtime[AuthSettings]) -> Sequence[APIRouter]:
@@ -39,7 +41,8 @@ def routers(runtime: Runtime[AuthSettings]) -> Sequence[APIRouter]:
         sessions.router(front, signer),
         token_api.router(front, signer),
         terms.router(front),
-        organisations_api.router(front),
+        users.router(front),
+        access_orders.router(front),
     ]
 
 

@@ -19,12 +19,14 @@ from contracts.auth import (
 from contracts.message import Envelope
 from contracts.notifications import MailBounced, MailDelivered
 from contracts.privacy import Auth, Sealed
-from services.auth.organisations import grants, mail_troubles, organisations, users
-from services.auth.organisations.grants import Giver
+from services.auth.organisations import organisations
 from services.auth.organisations.numbers import read_number
-from services.auth.organisations.users import NewUser
 from services.auth.people import accounts, names
 from services.auth.people.addresses import normalise
+from services.auth.rights import grants
+from services.auth.rights.grants import Giver
+from services.auth.users import mail_troubles, users
+from services.auth.users.users import NewUser
 
 HANDLERS = Handlers()
 REQUESTS = Requests(HANDLERS, accepted=RequestAccepted, refused=RequestRefused, not_proven=RequestNotProven)

@@ -20,11 +20,13 @@ from contracts.auth import (
 )
 from contracts.message import Message
 from services.auth.codes import store as codes
-from services.auth.organisations import grants, organisations, users
+from services.auth.organisations import organisations
 from services.auth.passwords import store as passwords
 from services.auth.people import accounts
 from services.auth.people.errors import NoSuchAccount
+from services.auth.rights import grants
 from services.auth.sessions import store as sessions
+from services.auth.users import users
 
 M = TypeVar("M", bound=Message)
 

@@ -2,11 +2,12 @@
 
 from chassis.loop import Loop
 from chassis.postgres import Database
+from services.auth.access_orders import access_orders
+from services.auth.access_orders import store as orders_store
 from services.auth.codes import challenges
 from services.auth.codes import store as codes
 from services.auth.keys import Chance, Keys
 from services.auth.limits import Limits
-from services.auth.organisations import access_orders, orders_store
 from services.auth.passwords import blocks
 from services.auth.passwords import store as passwords
 from services.auth.sessions import store as sessions

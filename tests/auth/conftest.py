@@ -9,6 +9,7 @@ import pytest
 from chassis import postgres, scope
 from chassis.postgres import Connection, Database
 from services.auth.settings import AuthSettings
+from tests.auth.town import Town
 from tests.auth.world import CODE_KEY, ISSUER, PEPPER, SENDER, UNION, World
 from tests.conftest import Clone, OpenDatabase
 
@@ -58,3 +59,8 @@ def auth_settings(clone: Clone) -> AuthSettings:
 @pytest.fixture
 def world(auth_database: Database, auth_settings: AuthSettings, clone: Clone) -> World:
     return World(auth_database, auth_settings, clone.cluster.keyring("notifications"))
+
+
+@pytest.fixture
+def town(world: World) -> Town:
+    return Town(world)

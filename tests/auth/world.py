@@ -24,12 +24,12 @@ from chassis.service import Runtime
 from chassis.texts import Texts
 from chassis.voids import Voids
 from services.auth.__main__ import SERVICE
+from services.auth.access_orders import api as access_orders
 from services.auth.codes import api as codes
 from services.auth.codes import challenges, password_api
 from services.auth.front import Front
 from services.auth.keys import ALPHABET, Keys
 from services.auth.limits import Limits
-from services.auth.organisations import api as organisations
 from services.auth.passwords import api as passwords
 from services.auth.passwords import blocks
 from services.auth.passwords import store as kept
@@ -42,6 +42,7 @@ from services.auth.sessions import api as sessions
 from services.auth.sessions import authentication, token_api, token_keys
 from services.auth.settings import AuthSettings
 from services.auth.terms import api as terms
+from services.auth.users import api as users
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -175,7 +176,8 @@ class World:
             sessions.router(front, signer),
             token_api.router(front, signer),
             terms.router(front),
-            organisations.router(front),
+            users.router(front),
+            access_orders.router(front),
         ]
         return http.create_app(
             title="auth",

@@ -38,10 +38,12 @@ from chassis.tokens import BadToken
 from contracts import catalogue, compatibility, message, privacy
 from contracts.message import Envelope
 from contracts.requests import SIGNATURE, SOURCE
+from services.auth import cursors
+from services.auth.errors import WrongCursor
 from services.auth.keys import Keys
 from services.auth.limits import Limits
-from services.auth.organisations import cursors, numbers, organisations
-from services.auth.organisations.errors import WrongCursor, WrongNumber, WrongOrganisationName
+from services.auth.organisations import numbers, organisations
+from services.auth.organisations.errors import WrongNumber, WrongOrganisationName
 from services.auth.passwords import policy
 from services.auth.people import accounts, addresses, names, user_names
 from services.auth.people.errors import WrongAddress, WrongLanguage, WrongName, WrongUserName
@@ -473,7 +475,7 @@ PARSERS: Mapping[str, Parser] = {
     "services.auth.people.addresses.normalise": Parser(
         addresses.normalise, st.emails() | st.text(), (WrongAddress,), _stays_as_it_is
     ),
-    "services.auth.organisations.cursors.read_cursor": Parser(
+    "services.auth.cursors.read_cursor": Parser(
         lambda text: cursors.read_cursor(text, "name"), CURSORS, (WrongCursor,)
     ),
     "services.auth.organisations.numbers.read_number": Parser(

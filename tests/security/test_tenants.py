@@ -9,11 +9,13 @@ import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from chassis import scope
-from services.auth.organisations import access_orders, api, imports_store
+from services.auth.access_orders import access_orders
+from services.auth.access_orders import api as orders_api
 from services.auth.organisations.store import Organisation
 from services.auth.people.addresses import Address
+from services.auth.users import api, imports_store
 from tests.auth.conftest import auth_database, auth_settings, world
-from tests.auth.organisations.town import COMPANY_USER, PAYROLL, SUPERUSER, SUPPORT, UNION, Acting, Town
+from tests.auth.town import COMPANY_USER, PAYROLL, SUPERUSER, SUPPORT, UNION, Acting, Town
 from tests.auth.world import Owner, World
 
 __all__ = ["auth_database", "auth_settings", "world"]
@@ -127,7 +129,7 @@ async def tenants(world: World) -> Tenants:
 
 def routes(world: World) -> Iterator[Route]:
     front = Town(world).front()
-    for context in iter_route_contexts(api.router(front).routes):
+    for context in iter_route_contexts([*api.router(front).routes, *orders_api.router(front).routes]):
         assert isinstance(context.original_route, APIRoute)
         path = str(context.path).removeprefix("/v1")
         yield from ((method, path) for method in context.original_route.methods or ())

@@ -10,8 +10,8 @@ from chassis.failpoints import reach
 from chassis.postgres import Connection
 from contracts.auth import TokensVoided
 from services.auth.keys import Chance, Keys
-from services.auth.organisations import store as organisations
-from services.auth.organisations.store import ActsFor
+from services.auth.rights import store as rights
+from services.auth.rights.store import ActsFor
 from services.auth.sessions import store
 from services.auth.sessions.errors import NoSuchSession, NotLoggedIn, OrganisationNotYours
 from services.auth.sessions.store import Ended, Session
@@ -48,7 +48,7 @@ async def start(  # noqa: PLR0913 -- who, where, how, and with what it is made.
         await end(conn, replacing, keys=keys)
     await store.note_device(conn, account_id, browser_digest)
     token = chance.token()
-    may_act_for = await organisations.find_organisations_of(conn, account_id)
+    may_act_for = await rights.find_organisations_of(conn, account_id)
     only = may_act_for[0].organisation_id if len(may_act_for) == 1 else None
     await store.insert_session(conn, keys.digest("session", token), account_id, method=method, organisation_id=only)
     log.info("logged_in", account_id=str(account_id), assurance="low", method=method.value)
@@ -65,13 +65,13 @@ async def current(conn: Connection, token: str, *, keys: Keys) -> Session:
 
 async def acting(conn: Connection, session: Session) -> ActsFor | None:
     """Give the organisation that a session acts for, with the person's groups there; None where they may not any more."""
-    found = await organisations.find_organisations_of(conn, session.account_id)
+    found = await rights.find_organisations_of(conn, session.account_id)
     return next((each for each in found if each.organisation_id == session.organisation_id), None)
 
 
 async def choose_organisation(conn: Connection, session_id: UUID, account_id: UUID, organisation_id: UUID) -> None:
     """Act for another organisation from now on; raises `OrganisationNotYours`, alike for one that is not there (U28)."""
-    may_act_for = await organisations.find_organisations_of(conn, account_id)
+    may_act_for = await rights.find_organisations_of(conn, account_id)
     if organisation_id not in {each.organisation_id for each in may_act_for}:
         raise OrganisationNotYours
     await store.choose_organisation(conn, session_id, organisation_id)

@@ -11,7 +11,7 @@ from chassis.access import Caller
 from chassis.texts import Language, choose_language
 from contracts.rights import BY_NAME
 from services.auth.front import Front
-from services.auth.organisations import store as organisations
+from services.auth.rights import store as rights
 from services.auth.terms import store, terms
 
 Person = Annotated[Caller, access.needs(organisation=False, sees=scope.SYSTEM)]
@@ -75,7 +75,7 @@ def _add_reading(routes: APIRouter, front: Front) -> None:
     async def list_terms(caller: Person) -> TermsList:
         assert caller.account_id is not None  # noqa: S101 -- the need lets no system in.
         async with database.transaction() as conn:
-            acts_for = await organisations.find_organisations_of(conn, caller.account_id)
+            acts_for = await rights.find_organisations_of(conn, caller.account_id)
             services = {BY_NAME[name].service for each in acts_for for name in each.groups if name in BY_NAME}
             found = await terms.standings(conn, caller.account_id, services)
         return TermsList(items=[_view(each) for each in found])

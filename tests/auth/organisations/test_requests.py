@@ -12,16 +12,10 @@ from contracts.auth import DeactivateAccount, GrantRight, RegisterAccount, Regis
 from contracts.message import Message
 from contracts.privacy import Sealed
 from services.auth import consumers
-from services.auth.organisations.errors import (
-    NoSuchOrganisation,
-    NoSuchUser,
-    NotACustomer,
-    NotYoursToGrant,
-    NumberTaken,
-    WrongNumber,
-)
+from services.auth.organisations.errors import NoSuchOrganisation, NotACustomer, NumberTaken, WrongNumber
 from services.auth.people.errors import AddressTaken, NoSuchAccount, UserNameTaken, WrongUserName
-from tests.auth.organisations.town import PAYROLL, SUPERUSER, Town
+from services.auth.rights.errors import NoSuchUser, NotYoursToGrant
+from tests.auth.town import PAYROLL, SUPERUSER, Town
 from tests.auth.world import Owner
 
 AnyRequest = RegisterAccount | RegisterOrganisation | GrantRight | RevokeRight | DeactivateAccount

@@ -14,8 +14,9 @@ from contracts.auth import OrganisationChanged, RightsChanged
 from contracts.message import Message
 from contracts.rights import OrganisationKind
 from services.auth import restore
-from services.auth.organisations import grants, organisations
-from tests.auth.organisations.town import PAYROLL, SUPERUSER, Town
+from services.auth.organisations import organisations
+from services.auth.rights import grants
+from tests.auth.town import PAYROLL, SUPERUSER, Town
 from tests.support.lanes import headers
 
 pytestmark = pytest.mark.goal("rel-R11")

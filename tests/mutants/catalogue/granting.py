@@ -2,15 +2,15 @@
 
 from tests.mutants.mutant import Assertions, Edit, Mutant
 
-GRANTS = "services/auth/organisations/grants.py"
-GRANTING = "tests/auth/organisations/test_grants.py::"
-USERS = "tests/auth/organisations/test_users_api.py::"
+GRANTS = "services/auth/rights/grants.py"
+GRANTING = "tests/auth/rights/test_grants.py::"
+USERS = "tests/auth/users/test_users_api.py::"
 
 MUTANTS = (
     Mutant(
         "late edit",
         "an edit is made only of what its editor has seen",
-        "services/auth/organisations/users.py",
+        "services/auth/users/users.py",
         (Edit("if tag not in {ANY_STATE, user.tag}:", "if tag not in {ANY_STATE, tag}:"),),
         Assertions((USERS + "test_of_two_superusers_who_edit_at_once_the_second_is_told_what_changed",)),
     ),

@@ -4,7 +4,7 @@ import structlog
 
 from chassis.postgres import Connection
 from contracts.notifications import MailBounced, MailDelivered
-from services.auth.organisations import users_store
+from services.auth.users import store
 
 log = structlog.get_logger()
 
@@ -14,7 +14,7 @@ async def note(conn: Connection, bounced: MailBounced) -> None:
     if bounced.account_epoch is None or bounced.account_version is None:
         log.info("mail_trouble_of_unknown_address", account_id=str(bounced.account_id))
         return
-    noted = await users_store.note_trouble(
+    noted = await store.note_trouble(
         conn,
         bounced.account_id,
         epoch=bounced.account_epoch,
@@ -28,5 +28,5 @@ async def note(conn: Connection, bounced: MailBounced) -> None:
 
 async def end(conn: Connection, delivered: MailDelivered) -> None:
     """Forget a trouble that is older than a mail that arrived."""
-    if await users_store.delete_trouble(conn, delivered.account_id, before=delivered.delivered_at):
+    if await store.delete_trouble(conn, delivered.account_id, before=delivered.delivered_at):
         log.info("mail_trouble_ended", account_id=str(delivered.account_id))

@@ -11,10 +11,11 @@ from chassis import cli, scope
 from chassis.errors import Refusal
 from services.auth import commands
 from services.auth.__main__ import SERVICE
-from services.auth.organisations import commands as own
-from services.auth.organisations.errors import NoSuchOrganisation, OrganisationClosed, UnreadableFile
+from services.auth.organisations.errors import NoSuchOrganisation, OrganisationClosed
 from services.auth.organisations.store import Organisation
-from tests.auth.organisations.town import PAYROLL, SUPERUSER, Acting, Town
+from services.auth.users import commands as own
+from services.auth.users.errors import UnreadableFile
+from tests.auth.town import PAYROLL, SUPERUSER, Acting, Town
 from tests.auth.world import Owner
 
 HEADER = "user_name;address;full_name;language;active;groups\n"

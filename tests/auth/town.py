@@ -18,13 +18,17 @@ from chassis.scope import SYSTEM, Scope
 from chassis.texts import Texts
 from contracts.rights import OrganisationKind, rights_of
 from services.auth.__main__ import SERVICE
+from services.auth.access_orders import api as access_orders
 from services.auth.front import Front
-from services.auth.organisations import api, grants, organisations, store, users
-from services.auth.organisations.grants import OPERATOR, Giver
+from services.auth.organisations import organisations
 from services.auth.organisations.store import Organisation
-from services.auth.organisations.users import NewUser
 from services.auth.people.addresses import normalise
 from services.auth.people.names import read_name
+from services.auth.rights import grants
+from services.auth.rights import store as rights
+from services.auth.rights.grants import OPERATOR, Giver
+from services.auth.users import api, users
+from services.auth.users.users import NewUser
 from tests.auth.world import World
 
 SUPERUSER, STAFF_SUPERUSER, SUPPORT = "auth.superuser", "auth.staff-superuser", "auth.support"
@@ -89,13 +93,13 @@ class Town:
     async def put(self, account_id: UUID, organisation: Organisation, group: str) -> None:
         """Let an account have a group, whoever would have to give it."""
         async with self.conn() as conn:
-            membership_id = await store.lock_membership(conn, account_id, organisation.id)
-            await store.insert_grant(conn, membership_id, organisation.id, group, "operator")
-            await store.raise_membership(conn, membership_id)
+            membership_id = await rights.lock_membership(conn, account_id, organisation.id)
+            await rights.insert_grant(conn, membership_id, organisation.id, group, "operator")
+            await rights.raise_membership(conn, membership_id)
 
     async def groups(self, account_id: UUID, organisation: Organisation) -> tuple[str, ...]:
         async with self.conn() as conn:
-            return await store.find_groups(conn, account_id, organisation.id)
+            return await rights.find_groups(conn, account_id, organisation.id)
 
     async def give(self, giver: Giver, account_id: UUID, organisation: Organisation, group: str) -> UUID:
         async with self.conn(scope.organisation(organisation.id)) as conn:
@@ -118,13 +122,17 @@ class Town:
             account, _, organisation = request.headers[CALLER].partition(" ")
             acting = UUID(organisation) if organisation else None
             async with self.conn() as conn:
-                groups = await store.find_groups(conn, UUID(account), acting) if acting else ()
+                groups = await rights.find_groups(conn, UUID(account), acting) if acting else ()
             held = frozenset(str(right) for right in rights_of(groups, service="auth"))
             return Caller(account_id=UUID(account), session_id=uuid4(), organisation_id=acting, rights=held)
 
         texts = [Texts(SERVICE.folder / "locales")]
         return http.create_app(
-            title="auth", version="1", routers=[api.router(self.front())], texts=texts, authenticator=authenticator
+            title="auth",
+            version="1",
+            routers=[api.router(self.front()), access_orders.router(self.front())],
+            texts=texts,
+            authenticator=authenticator,
         )
 
     def acting(self, account_id: UUID, organisation: Organisation | None) -> Acting:

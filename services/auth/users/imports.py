@@ -13,25 +13,21 @@ from chassis import problems
 from chassis.errors import Refusal
 from chassis.postgres import Connection
 from contracts.rights import BY_NAME, Grantor
-from services.auth.organisations import grants, imports_store, users
-from services.auth.organisations.errors import (
-    NoSuchDuplicate,
-    NoSuchGroup,
-    NotYoursToGrant,
-    UnreadableFile,
-    WrongKindOfOrganisation,
-)
-from services.auth.organisations.grants import OPERATOR, Giver
-from services.auth.organisations.imports_store import Duplicate
 from services.auth.organisations.store import Organisation
-from services.auth.organisations.users import NewUser
-from services.auth.organisations.users_store import User
 from services.auth.people import accounts, names, user_names
 from services.auth.people.addresses import Address, normalise
 from services.auth.people.errors import AddressTaken, UserNameTaken
 from services.auth.people.names import FullName
 from services.auth.people.store import Person
 from services.auth.people.user_names import UserNameKey
+from services.auth.rights import grants
+from services.auth.rights.errors import NoSuchGroup, NotYoursToGrant, WrongKindOfOrganisation
+from services.auth.rights.grants import OPERATOR, Giver
+from services.auth.users import imports_store, users
+from services.auth.users.errors import NoSuchDuplicate, UnreadableFile
+from services.auth.users.imports_store import Duplicate
+from services.auth.users.store import User
+from services.auth.users.users import NewUser
 
 log = structlog.get_logger()
 

@@ -13,25 +13,20 @@ from chassis.access import Caller
 from chassis.scope import SYSTEM
 from chassis.texts import Language
 from contracts.rights import Grantor
+from services.auth import cursors
+from services.auth.access_orders import access_orders
+from services.auth.access_orders.access_orders import Decision, Wish
+from services.auth.access_orders.errors import NoSuchOrder, TooManyOrders
+from services.auth.errors import WrongCursor
 from services.auth.front import Front
-from services.auth.organisations import access_orders, cursors
-from services.auth.organisations.access_orders import Decision, Wish
-from services.auth.organisations.directory_api import ManagesCompanyUsers
-from services.auth.organisations.errors import (
-    NoSuchGroup,
-    NoSuchOrder,
-    NotYoursToGrant,
-    OwnRights,
-    SupportMayNot,
-    TooManyOrders,
-    WrongCursor,
-    WrongNumber,
-)
+from services.auth.organisations.errors import WrongNumber
 from services.auth.organisations.numbers import Number, read_number
-from services.auth.organisations.users_api import Cursor, Limit, ManagesUsers, giver_of, organisation_of
-from services.auth.organisations.views import Groups, TypedName, refused
 from services.auth.people.addresses import TypedAddress
 from services.auth.people.errors import AddressTaken
+from services.auth.rights.errors import NoSuchGroup, NotYoursToGrant, OwnRights, SupportMayNot
+from services.auth.users.directory_api import ManagesCompanyUsers
+from services.auth.users.users_api import Cursor, Limit, ManagesUsers, giver_of, organisation_of
+from services.auth.users.views import Groups, TypedName, refused
 
 LONGEST_MESSAGE, LONGEST_REASON = 1_000, 500
 _SORT = "id"
@@ -124,11 +119,13 @@ class Decided(BaseModel):
     account_id: Annotated[UUID | None, Field(description="who has access now; null where it was declined")]
 
 
-def add_routes(routes: APIRouter, front: Front) -> None:
-    """Add these routes."""
+def router(front: Front) -> APIRouter:
+    """Make the routes."""
+    routes = APIRouter(prefix="/v1", tags=["access orders"])
     _add_ordering(routes, front)
     _add_superusers(routes, front)
     _add_unions(routes, front)
+    return routes
 
 
 def _add_ordering(routes: APIRouter, front: Front) -> None:

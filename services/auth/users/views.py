@@ -12,13 +12,14 @@ from chassis import problems
 from chassis.errors import Refusal
 from chassis.texts import Language, choose_language
 from contracts.rights import BY_NAME
-from services.auth.organisations import users
-from services.auth.organisations.store import ActsFor, Organisation
-from services.auth.organisations.users_store import User
+from services.auth.organisations.store import Organisation
 from services.auth.people import names, user_names
 from services.auth.people.addresses import TypedAddress
 from services.auth.people.errors import WrongName, WrongUserName
 from services.auth.people.names import FullName
+from services.auth.rights.store import ActsFor
+from services.auth.users import users
+from services.auth.users.store import User
 
 LONGEST_CURSOR, LONGEST_TEXT, MOST_GROUPS = 2_000, 100, 30
 EXAMPLE: dict[str, Any] = {

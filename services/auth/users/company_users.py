@@ -3,14 +3,17 @@
 from uuid import UUID
 
 from chassis.postgres import Connection
-from services.auth.organisations import cursors, grants, organisations, users_store
-from services.auth.organisations.grants import Giver
-from services.auth.organisations.users import NewUser
-from services.auth.organisations.users_store import CompanyUser
+from services.auth import cursors
+from services.auth.organisations import organisations
 from services.auth.people import accounts
 from services.auth.people import store as people
 from services.auth.people.store import Person
 from services.auth.people.user_names import Login
+from services.auth.rights import grants
+from services.auth.rights.grants import Giver
+from services.auth.users import store
+from services.auth.users.store import CompanyUser
+from services.auth.users.users import NewUser
 
 GROUP = "unionfees.company-user"
 _SORT = "account"
@@ -35,6 +38,6 @@ async def page(
 ) -> tuple[list[CompanyUser], str | None]:
     """Give some of a company's users in the union's portal, and the cursor of those after them; raises `WrongCursor`."""
     after = UUID(int=0) if cursor is None else cursors.read_cursor(cursor, _SORT)[1]
-    found = await users_store.find_holders_of(conn, organisation_id, GROUP, after=after, limit=limit + 1)
+    found = await store.find_holders_of(conn, organisation_id, GROUP, after=after, limit=limit + 1)
     more = cursors.write(_SORT, "", found[limit - 1].account_id) if len(found) > limit else None
     return found[:limit], more

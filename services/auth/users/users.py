@@ -12,16 +12,22 @@ from chassis import outbox
 from chassis.failpoints import reach
 from chassis.postgres import Connection
 from contracts.rights import OrganisationKind
-from services.auth.organisations import cursors, grants, organisations, store, users_store
-from services.auth.organisations.errors import NoSuchOrganisation, NoSuchUser, UserChanged
-from services.auth.organisations.grants import Giver
-from services.auth.organisations.store import Membership
-from services.auth.organisations.users_store import Filter, User
+from services.auth import cursors
+from services.auth.organisations import organisations
+from services.auth.organisations import store as organisations_store
+from services.auth.organisations.errors import NoSuchOrganisation
 from services.auth.people import accounts, names, security, user_names
 from services.auth.people.addresses import Address
 from services.auth.people.errors import NoSuchAccount
 from services.auth.people.names import FullName
 from services.auth.people.store import Account, Edit, Person
+from services.auth.rights import grants
+from services.auth.rights.errors import NoSuchUser
+from services.auth.rights.grants import Giver
+from services.auth.rights.store import Membership
+from services.auth.users import store
+from services.auth.users.errors import UserChanged
+from services.auth.users.store import Filter, User
 
 log = structlog.get_logger()
 
@@ -55,7 +61,7 @@ async def page(  # noqa: PLR0913 -- which, sorted how, from where on.
 ) -> tuple[Sequence[User], str | None]:
     """Give some users at home in an organisation, and the cursor of those after them; raises `WrongCursor`."""
     after = None if cursor is None else cursors.read_cursor(cursor, sort, number=sort == "changed_at")
-    found = await users_store.find_users(conn, organisation_id, which, sort=sort, after=after, limit=limit + 1)
+    found = await store.find_users(conn, organisation_id, which, sort=sort, after=after, limit=limit + 1)
     shown = found[:limit]
     more = cursors.write(sort, shown[-1].sort_key, shown[-1].id) if len(found) > limit else None
     return shown, more
@@ -63,7 +69,7 @@ async def page(  # noqa: PLR0913 -- which, sorted how, from where on.
 
 async def get(conn: Connection, organisation_id: UUID, user_id: UUID) -> User:
     """Give a user; raises `NoSuchUser`, for one of another organisation too (sec-P10)."""
-    found = await users_store.find_user(conn, organisation_id, user_id)
+    found = await store.find_user(conn, organisation_id, user_id)
     if found is None:
         raise NoSuchUser
     return found
@@ -71,7 +77,7 @@ async def get(conn: Connection, organisation_id: UUID, user_id: UUID) -> User:
 
 async def require_customer(conn: Connection, organisation_id: UUID) -> None:
     """Raise `NoSuchOrganisation` unless it is a customer's: those are the ones that support looks at."""
-    found = await store.find_organisation(conn, organisation_id)
+    found = await organisations_store.find_organisation(conn, organisation_id)
     if found is None or found.kind is not OrganisationKind.CUSTOMER:
         raise NoSuchOrganisation
 
@@ -105,8 +111,8 @@ async def edit(  # noqa: PLR0913 -- whose user, in which state, and what of it.
     Raises `UserChanged` naming what is new, `AddressTaken`, `UserNameTaken`, `LastSuperuser` and `NoSuchUser`.
     """
     await grants.refuse_support(conn, giver.account_id)
-    await store.lock_organisation(conn, organisation_id)
-    user = await users_store.lock_user(conn, organisation_id, user_id)
+    await organisations_store.lock_organisation(conn, organisation_id)
+    user = await store.lock_user(conn, organisation_id, user_id)
     if user is None:
         raise NoSuchUser
     if tag not in {ANY_STATE, user.tag}:
@@ -118,7 +124,7 @@ async def edit(  # noqa: PLR0913 -- whose user, in which state, and what of it.
     await accounts.edit(conn, user_id, shall_be, changed)
     reach("users.edited")
     if "address" in changed:
-        await users_store.delete_trouble(conn, user_id)
+        await store.delete_trouble(conn, user_id)
     if "active" in changed and not shall_be.active:
         await grants.refuse_last_superuser(conn, organisation_id, without=user_id)
         await security.void_tokens(conn, user_id)
@@ -147,8 +153,8 @@ def _changed_since(user: User, tag: str) -> Sequence[str]:
 async def erase(conn: Connection, giver: Giver, organisation_id: UUID, user_id: UUID) -> None:
     """Erase a user with all rights; raises `NoSuchUser` or `LastSuperuser`."""
     await grants.refuse_support(conn, giver.account_id)
-    await store.lock_organisation(conn, organisation_id)
-    if await users_store.lock_user(conn, organisation_id, user_id) is None:
+    await organisations_store.lock_organisation(conn, organisation_id)
+    if await store.lock_user(conn, organisation_id, user_id) is None:
         raise NoSuchUser
     await grants.refuse_last_superuser(conn, organisation_id, without=user_id)
     await erase_account(conn, user_id)
@@ -158,13 +164,13 @@ async def erase_account(conn: Connection, account_id: UUID) -> None:
     """Erase an account whoever it is, log it out everywhere and end its memberships; raises `NoSuchAccount`."""
     await security.void_tokens(conn, account_id)
     await accounts.erase(conn, account_id)
-    for fields in await users_store.end_memberships(conn, account_id):
+    for fields in await store.end_memberships(conn, account_id):
         await outbox.add(conn, grants.state_of(Membership(*fields, groups=())))
 
 
 async def deactivate(conn: Connection, organisation_id: UUID, account_id: UUID) -> None:
     """Switch off an account that the organisation is home to, as a system asks for it; raises `NoSuchAccount`."""
-    user = await users_store.lock_user(conn, organisation_id, account_id)
+    user = await store.lock_user(conn, organisation_id, account_id)
     if user is None:
         raise NoSuchAccount
     if user.active:

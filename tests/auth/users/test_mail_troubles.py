@@ -9,7 +9,7 @@ import pytest
 from contracts.notifications import MailBounced, MailDelivered
 from services.auth import consumers
 from services.auth.organisations.store import Organisation
-from tests.auth.organisations.town import SUPERUSER, Acting, Town
+from tests.auth.town import SUPERUSER, Acting, Town
 from tests.auth.world import Owner
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -5,7 +5,7 @@ import binascii
 import json
 from uuid import UUID
 
-from services.auth.organisations.errors import WrongCursor
+from services.auth.errors import WrongCursor
 
 LONGEST = 2_000
 MOST = 2**63

@@ -11,7 +11,7 @@ from chassis.errors import Refusal
 from services.auth import commands
 from services.auth.__main__ import SERVICE
 from services.auth.organisations.errors import NoSuchOrganisation, NumberTaken, WrongNumber
-from tests.auth.organisations.town import PAYROLL, STAFF_SUPERUSER, SUPERUSER, Town
+from tests.auth.town import PAYROLL, STAFF_SUPERUSER, SUPERUSER, Town
 
 
 async def run(town: Town, capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:

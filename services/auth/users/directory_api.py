@@ -12,20 +12,20 @@ from chassis.access import Caller
 from chassis.scope import STAFF, SYSTEM
 from chassis.texts import Language
 from contracts.rights import GROUPS, MANAGE_COMPANY_USERS, MANAGE_USERS, Grantor
+from services.auth import cursors
+from services.auth.errors import WrongCursor
 from services.auth.front import Front
-from services.auth.organisations import company_users, cursors, grants, store, users_store
-from services.auth.organisations.errors import (
-    NoSuchOrganisation,
-    NoSuchUser,
-    OrganisationClosed,
-    OwnRights,
-    SupportMayNot,
-    WrongCursor,
-    WrongKindOfOrganisation,
-)
-from services.auth.organisations.users import NewUser
-from services.auth.organisations.users_api import Cursor, Limit, giver_of, organisation_of
-from services.auth.organisations.views import (
+from services.auth.organisations import store as organisations_store
+from services.auth.organisations.errors import NoSuchOrganisation, OrganisationClosed
+from services.auth.people.addresses import TypedAddress
+from services.auth.people.errors import NoSuchAccount
+from services.auth.rights import grants
+from services.auth.rights import store as rights
+from services.auth.rights.errors import NoSuchUser, OwnRights, SupportMayNot, WrongKindOfOrganisation
+from services.auth.users import company_users, store
+from services.auth.users.users import NewUser
+from services.auth.users.users_api import Cursor, Limit, giver_of, organisation_of
+from services.auth.users.views import (
     AcceptLanguage,
     Me,
     OrganisationView,
@@ -37,8 +37,6 @@ from services.auth.organisations.views import (
     organisation_view,
     refused,
 )
-from services.auth.people.addresses import TypedAddress
-from services.auth.people.errors import NoSuchAccount
 
 ManagesCompanyUsers = Annotated[Caller, access.needs(right=MANAGE_COMPANY_USERS, sees=STAFF)]
 _SORT = "name"
@@ -101,11 +99,11 @@ def _add_own(routes: APIRouter, front: Front) -> None:
         """Show who the caller is, and for which organisations they may act."""
         assert caller.account_id is not None  # noqa: S101 -- `needs` refuses systems.
         async with front.database.transaction() as conn:
-            own = await users_store.find_own(conn, caller.account_id)
+            own = await store.find_own(conn, caller.account_id)
             if own is None:
                 raise NoSuchAccount
-            acts_for = await store.find_organisations_of(conn, caller.account_id)
-            home = own.organisation_id and await store.find_organisation(conn, own.organisation_id)
+            acts_for = await rights.find_organisations_of(conn, caller.account_id)
+            home = own.organisation_id and await organisations_store.find_organisation(conn, own.organisation_id)
         language = language_for(accept_language)
         return Me(
             account_id=own.id,
@@ -123,7 +121,7 @@ def _add_own(routes: APIRouter, front: Front) -> None:
     ) -> RightsGroupList:
         """List the rights that there are in an organisation like the caller's."""
         async with front.database.transaction() as conn:
-            own = await store.find_organisation(conn, organisation_of(caller))
+            own = await organisations_store.find_organisation(conn, organisation_of(caller))
         language, manages = language_for(accept_language), caller.may(MANAGE_USERS)
         return RightsGroupList(
             items=[
@@ -152,7 +150,9 @@ def _add_organisations(routes: APIRouter, front: Front) -> None:
         """Find customers' organisations: they stand in public registers, so whoever has signed in may look."""
         after = None if cursor is None else cursors.read_cursor(cursor, _SORT)
         async with front.database.transaction() as conn:
-            found = await store.find_organisations_called(conn, text.strip(), after=after, limit=limit + 1)
+            found = await organisations_store.find_organisations_called(
+                conn, text.strip(), after=after, limit=limit + 1
+            )
         shown = found[:limit]
         more = cursors.write(_SORT, shown[-1].name, shown[-1].id) if len(found) > limit else None
         return OrganisationPage(items=[organisation_view(each) for each in shown], next_cursor=more)

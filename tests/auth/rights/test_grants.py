@@ -8,21 +8,21 @@ import pytest
 from chassis import scope
 from chassis.errors import Refusal
 from contracts.rights import GROUPS, Grantor
-from services.auth.organisations import grants, users
-from services.auth.organisations.errors import (
+from services.auth.organisations.errors import NoSuchOrganisation, OrganisationClosed
+from services.auth.organisations.store import Organisation
+from services.auth.rights import grants
+from services.auth.rights.errors import (
     LastSuperuser,
     NoSuchGroup,
-    NoSuchOrganisation,
     NoSuchUser,
     NotYoursToGrant,
-    OrganisationClosed,
     OwnRights,
     SupportMayNot,
     WrongKindOfOrganisation,
 )
-from services.auth.organisations.grants import OPERATOR, Giver
-from services.auth.organisations.store import Organisation
-from tests.auth.organisations.town import COMPANY_USER, PAYROLL, STAFF_SUPERUSER, SUPERUSER, SUPPORT, UNION, Town
+from services.auth.rights.grants import OPERATOR, Giver
+from services.auth.users import users
+from tests.auth.town import COMPANY_USER, PAYROLL, STAFF_SUPERUSER, SUPERUSER, SUPPORT, UNION, Town
 from tests.auth.world import Owner
 
 

@@ -11,25 +11,26 @@ from chassis.access import Caller
 from chassis.failpoints import reach
 from chassis.scope import STAFF
 from contracts.rights import MANAGE_USERS, SEE_USERS, SUPPORT, Grantor
+from services.auth.errors import WrongCursor
 from services.auth.front import Front
-from services.auth.organisations import grants, users
-from services.auth.organisations.errors import (
+from services.auth.organisations.errors import NoSuchOrganisation
+from services.auth.people.errors import AddressTaken, UserNameTaken
+from services.auth.rights import grants
+from services.auth.rights.errors import (
     LastSuperuser,
     NoSuchGroup,
-    NoSuchOrganisation,
     NoSuchUser,
-    NothingToChange,
     NotYoursToGrant,
     OwnRights,
     SupportMayNot,
-    UserChanged,
-    WrongCursor,
     WrongKindOfOrganisation,
 )
-from services.auth.organisations.grants import Giver
-from services.auth.organisations.users import NewUser
-from services.auth.organisations.users_store import Filter, User
-from services.auth.organisations.views import (
+from services.auth.rights.grants import Giver
+from services.auth.users import users
+from services.auth.users.errors import NothingToChange, UserChanged
+from services.auth.users.store import Filter, User
+from services.auth.users.users import NewUser
+from services.auth.users.views import (
     LONGEST_CURSOR,
     LONGEST_TEXT,
     AcceptLanguage,
@@ -41,7 +42,6 @@ from services.auth.organisations.views import (
     refused,
     user_view,
 )
-from services.auth.people.errors import AddressTaken, UserNameTaken
 
 SeesUsers = Annotated[Caller, access.needs(right=SEE_USERS)]
 ManagesUsers = Annotated[Caller, access.needs(right=MANAGE_USERS)]

@@ -7,14 +7,17 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
 
+from services.auth import cursors
+from services.auth.errors import WrongCursor
 from services.auth.front import Front
-from services.auth.organisations import cursors, imports
-from services.auth.organisations.errors import NoSuchDuplicate, NothingToChange, SupportMayNot, WrongCursor
-from services.auth.organisations.imports import Correction
-from services.auth.organisations.users_api import Cursor, Limit, ManagesUsers, giver_of, organisation_of, tagged
-from services.auth.organisations.views import AcceptLanguage, TypedUserName, UserView, refused
 from services.auth.people.addresses import TypedAddress
 from services.auth.people.errors import AddressTaken, UserNameTaken
+from services.auth.rights.errors import SupportMayNot
+from services.auth.users import imports
+from services.auth.users.errors import NoSuchDuplicate, NothingToChange
+from services.auth.users.imports import Correction
+from services.auth.users.users_api import Cursor, Limit, ManagesUsers, giver_of, organisation_of, tagged
+from services.auth.users.views import AcceptLanguage, TypedUserName, UserView, refused
 
 _SORT = "id"
 

@@ -14,9 +14,9 @@ from chassis.commands.command import Command, no_arguments, output, say
 from chassis.service import Runtime
 from chassis.texts import Language
 from contracts.rights import BY_NAME, Grantor, OrganisationKind
-from services.auth.organisations import grants, organisations, store, users
+from services.auth.organisations import organisations
+from services.auth.organisations import store as organisations_store
 from services.auth.organisations.errors import NoSuchOrganisation
-from services.auth.organisations.imports import Import, Line, Outcome, Result, read_lines
 from services.auth.organisations.numbers import read_number
 from services.auth.organisations.store import Organisation
 from services.auth.people import accounts
@@ -24,7 +24,11 @@ from services.auth.people import store as people
 from services.auth.people.addresses import normalise
 from services.auth.people.store import Person
 from services.auth.people.user_names import Login
+from services.auth.rights import grants
+from services.auth.rights import store as rights
 from services.auth.settings import AuthSettings
+from services.auth.users import users
+from services.auth.users.imports import Import, Line, Outcome, Result, read_lines
 
 PAGE, BATCH, TELL_EVERY = 500, 200, 10_000
 
@@ -45,7 +49,7 @@ async def show(runtime: Runtime[AuthSettings], _: argparse.Namespace) -> int:
     after = UUID(int=0)
     while True:
         async with runtime.database.transaction() as conn:
-            page = await store.find_organisations(conn, after=after, limit=PAGE)
+            page = await organisations_store.find_organisations(conn, after=after, limit=PAGE)
         for organisation in page:
             output({"organisation_id": str(organisation.id), **_shown(organisation)})
         if len(page) < PAGE:
@@ -80,9 +84,9 @@ async def add_superuser(runtime: Runtime[AuthSettings], given: argparse.Namespac
 async def list_grants(runtime: Runtime[AuthSettings], given: argparse.Namespace) -> int:
     """List who has which rights in an organisation, and who gave them; raises `NoSuchOrganisation`."""
     async with runtime.database.transaction() as conn:
-        if await store.find_organisation(conn, given.organisation) is None:
+        if await organisations_store.find_organisation(conn, given.organisation) is None:
             raise NoSuchOrganisation
-        found = await store.find_grants(conn, given.organisation)
+        found = await rights.find_grants(conn, given.organisation)
     for grant in found:
         output(
             {

@@ -11,20 +11,20 @@ from chassis.failpoints import reach
 from chassis.postgres import Connection
 from contracts.auth import RightsChanged
 from contracts.rights import BY_NAME, GROUPS, MANAGE_USERS, SUPPORT, Grantor, RightsGroup
-from services.auth.organisations import store
-from services.auth.organisations.errors import (
+from services.auth.organisations import store as organisations_store
+from services.auth.organisations.errors import NoSuchOrganisation, OrganisationClosed
+from services.auth.people import security
+from services.auth.rights import store
+from services.auth.rights.errors import (
     LastSuperuser,
     NoSuchGroup,
-    NoSuchOrganisation,
     NoSuchUser,
     NotYoursToGrant,
-    OrganisationClosed,
     OwnRights,
     SupportMayNot,
     WrongKindOfOrganisation,
 )
-from services.auth.organisations.store import Membership
-from services.auth.people import security
+from services.auth.rights.store import Membership
 
 log = structlog.get_logger()
 
@@ -130,7 +130,7 @@ async def _admit(  # noqa: PLR0913 -- what a rule looks at.
     closed_too: bool = False,
 ) -> None:
     """Lock the organisation and the account, and refuse what does not fit; one of another home looks as if it were not."""
-    organisation = await store.lock_organisation(conn, organisation_id)
+    organisation = await organisations_store.lock_organisation(conn, organisation_id)
     if organisation is None:
         raise NoSuchOrganisation
     if organisation.kind is not group.kind:

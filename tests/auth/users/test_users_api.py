@@ -6,10 +6,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.auth.organisations import cursors
-from services.auth.organisations.grants import OPERATOR
+from services.auth import cursors
 from services.auth.organisations.store import Organisation
-from tests.auth.organisations.town import PAYROLL, STAFF_SUPERUSER, SUPERUSER, SUPPORT, Acting, Town
+from services.auth.rights.grants import OPERATOR
+from tests.auth.town import PAYROLL, STAFF_SUPERUSER, SUPERUSER, SUPPORT, Acting, Town
 from tests.auth.world import Owner
 
 NAMES = ["Åse Berg", "Anne Dal", "Øyvind Fjell", "Ærlig Haug", "Zoran Li"]

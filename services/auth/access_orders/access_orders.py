@@ -13,11 +13,11 @@ from chassis.postgres import Connection
 from contracts.auth import AccessDecided, AccessOrdered
 from contracts.privacy import Sealed
 from contracts.rights import BY_NAME, GROUPS, MANAGE_COMPANY_USERS, Grantor, OrganisationKind
-from services.auth.organisations import grants, orders_store, store
-from services.auth.organisations.errors import NoSuchGroup, NoSuchOrder, TooManyOrders
-from services.auth.organisations.grants import AT_HOME, Giver
+from services.auth.access_orders import store
+from services.auth.access_orders.errors import NoSuchOrder, TooManyOrders
+from services.auth.access_orders.store import Order
+from services.auth.organisations import store as organisations_store
 from services.auth.organisations.numbers import Number
-from services.auth.organisations.orders_store import Order
 from services.auth.people import accounts
 from services.auth.people import store as people
 from services.auth.people.addresses import Address
@@ -25,6 +25,10 @@ from services.auth.people.errors import AddressTaken
 from services.auth.people.names import FullName
 from services.auth.people.store import Person
 from services.auth.people.user_names import Login
+from services.auth.rights import grants
+from services.auth.rights import store as rights
+from services.auth.rights.errors import NoSuchGroup
+from services.auth.rights.grants import AT_HOME, Giver
 
 log = structlog.get_logger()
 
@@ -51,13 +55,13 @@ async def order(conn: Connection, wish: Wish, *, source_digest: bytes, most: int
 
     Raises `NoSuchGroup`, or `TooManyOrders` where more than so many came from one network address in an hour.
     """
-    if await orders_store.count_orders(conn, source_digest) >= most:
+    if await store.count_orders(conn, source_digest) >= most:
         raise TooManyOrders(retry_after=WAIT_SECONDS)
     by_grantor: dict[Grantor, list[str]] = {}
     for name in dict.fromkeys(wish.groups):
         by_grantor.setdefault(_decider(name), []).append(name)
     moments = [
-        await orders_store.insert_order(
+        await store.insert_order(
             conn,
             grantor.value,
             organisation_asked=wish.organisation_id,
@@ -86,19 +90,19 @@ def _decider(name: str) -> Grantor:
 
 async def tell_next(conn: Connection) -> bool:
     """Find out which organisation the oldest new order means, and tell who may decide; False when there is none."""
-    found = await orders_store.claim_order(conn)
+    found = await store.claim_order(conn)
     if found is None:
         return False
     organisation = (
-        await store.find_organisation(conn, found.organisation_asked)
+        await organisations_store.find_organisation(conn, found.organisation_asked)
         if found.organisation_asked
-        else await store.find_organisation_by_number(conn, found.organisation_number or "")
+        else await organisations_store.find_organisation_by_number(conn, found.organisation_number or "")
     )
     if organisation is None or not organisation.active or organisation.kind is not OrganisationKind.CUSTOMER:
-        await orders_store.settle_order(conn, found.id, None)
+        await store.settle_order(conn, found.id, None)
         log.info("access_order_for_no_organisation", order_id=str(found.id))
         return True
-    await orders_store.settle_order(conn, found.id, organisation.id)
+    await store.settle_order(conn, found.id, organisation.id)
     audience = await _audience(conn, found, organisation.id)
     if audience:
         ordered = AccessOrdered(
@@ -111,15 +115,15 @@ async def tell_next(conn: Connection) -> bool:
 
 async def _audience(conn: Connection, found: Order, organisation_id: UUID) -> Sequence[UUID]:
     if found.grantor == Grantor.UNION.value:
-        return await store.find_holders_anywhere(conn, UNION_GROUPS)
-    return await store.find_holders(conn, organisation_id, grants.SUPERUSER_GROUPS)
+        return await rights.find_holders_anywhere(conn, UNION_GROUPS)
+    return await rights.find_holders(conn, organisation_id, grants.SUPERUSER_GROUPS)
 
 
 async def page(
     conn: Connection, giver: Giver, organisation_id: UUID | None, *, after: UUID, limit: int
 ) -> Sequence[Order]:
     """Give the orders behind an id that wait for a decision: the union's of every organisation, a superuser's of the own."""
-    return await orders_store.find_orders(conn, giver.grantor.value, organisation_id, after=after, limit=limit)
+    return await store.find_orders(conn, giver.grantor.value, organisation_id, after=after, limit=limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ async def decide(
     user, and what `grants.give` does.
     """
     await grants.refuse_support(conn, giver.account_id)
-    decided = await orders_store.decide_order(
+    decided = await store.decide_order(
         conn,
         giver.grantor.value,
         organisation_id,
@@ -176,9 +180,9 @@ async def _let_in(conn: Connection, giver: Giver, decided: Order, organisation_i
     account = await people.lock_account_by_login(conn, Login(decided.address))
     if account is None:
         account = await accounts.add(conn, decided.address, decided.language, Person(decided.full_name, None, home))
-    elif home is not None and await store.lock_home(conn, account.id) != (True, home):
+    elif home is not None and await rights.lock_home(conn, account.id) != (True, home):
         raise AddressTaken
     for group in groups:
         await grants.give(conn, giver, account.id, organisation_id, group)
-    await orders_store.note_account(conn, decided.id, account.id)
+    await store.note_account(conn, decided.id, account.id)
     return account.id

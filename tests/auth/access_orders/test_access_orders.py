@@ -8,10 +8,11 @@ import pytest
 
 from chassis.sealing import Place
 from contracts.auth import AccessDecided
-from services.auth.organisations import access_orders, organisations
+from services.auth.access_orders import access_orders
+from services.auth.organisations import organisations
 from services.auth.organisations.numbers import Number
 from services.auth.organisations.store import Organisation
-from tests.auth.organisations.town import COMPANY_USER, PAYROLL, SUPERUSER, SUPPORT, UNION, Acting, Town
+from tests.auth.town import COMPANY_USER, PAYROLL, SUPERUSER, SUPPORT, UNION, Acting, Town
 from tests.auth.world import Owner
 
 NUMBER = "974760673"

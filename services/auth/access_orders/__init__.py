@@ -1,0 +1,1 @@
+"""Access orders: whoever lacks access asks, and those who may give it decide."""
