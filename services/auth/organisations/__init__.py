@@ -1,1 +1,1 @@
-"""Organisations: whom people act for, who belongs where, and what each may do."""
+"""Organisations: whom people act for."""
