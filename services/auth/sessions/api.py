@@ -19,7 +19,8 @@ from services.auth.sessions.store import Session
 from services.auth.sessions.token_keys import Signer
 from services.auth.terms import terms
 
-LoggedIn = Annotated[Caller, access.needs(organisation=False, sees=scope.SYSTEM)]
+LOGGED_IN = access.needs(organisation=False, sees=scope.SYSTEM)
+LoggedIn = Annotated[Caller, LOGGED_IN]
 """Whoever is logged in, whichever organisation they act for: what these routes show and change is their own."""
 
 
@@ -161,17 +162,17 @@ def _add_own_sessions(routes: APIRouter, front: Front) -> None:
 def _add_tokens(routes: APIRouter, front: Front, signer: Signer) -> None:
     database = front.database
 
-    @routes.post("/access-tokens", status_code=201)
-    async def give_access_token(body: AskForToken, caller: LoggedIn) -> TokenView:
+    @routes.post("/access-tokens", status_code=201, dependencies=[LOGGED_IN])
+    async def give_access_token(body: AskForToken, cookie: SessionCookie = None) -> TokenView:
         async with database.transaction() as conn:
-            session = await _session_of(conn, caller)
+            session = await _session_of_browser(conn, cookie, front)
             issued = await access_tokens.issue(conn, session, body.audience, signer=signer, chance=front.chance)
         return TokenView(access_token=issued.token, expires_in=issued.seconds, audience=body.audience)
 
-    @routes.post("/refresh-tokens", status_code=201)
-    async def give_refresh_token(caller: LoggedIn) -> RefreshTokenView:
+    @routes.post("/refresh-tokens", status_code=201, dependencies=[LOGGED_IN])
+    async def give_refresh_token(cookie: SessionCookie = None) -> RefreshTokenView:
         async with database.transaction() as conn:
-            session = await _session_of(conn, caller)
+            session = await _session_of_browser(conn, cookie, front)
             token = await refresh_tokens.start(conn, session.id, keys=front.keys)
         return RefreshTokenView(refresh_token=token, expires_at=session.ends_at)
 
@@ -182,6 +183,13 @@ async def _session_of(conn: Connection, caller: Caller) -> Session:
     if session is None:
         raise NotLoggedIn
     return session
+
+
+async def _session_of_browser(conn: Connection, cookie: str | None, front: Front) -> Session:
+    """Find the session of a cookie; raises `NotLoggedIn`, also for an access token: a minute's proof must not beget more."""
+    if cookie is None:
+        raise NotLoggedIn
+    return await sessions.current(conn, cookie, keys=front.keys)
 
 
 async def _standing(conn: Connection, session: Session) -> Standing:

@@ -147,6 +147,31 @@ async def test_a_token_of_a_session_that_has_ended_changes_nothing_though_it_is_
         assert (await carried(world, token, method, path)).status_code == 401
 
 
+@pytest.mark.goal("sec-A11")
+async def test_a_token_gives_no_other_token(world: World, owner: Owner) -> None:
+    await world.add(KARI)
+    token = (await give(await world.logged_in(KARI), "auth")).json()["access_token"]
+    await mirror(world)
+    assert (await carried(world, token)).status_code == 200
+    for path, body in (("/v1/access-tokens", {"json": {"audience": "auth"}}), ("/v1/refresh-tokens", {})):
+        answer = await carried(world, token, "POST", path, **body)
+        assert (answer.status_code, answer.json()["type"]) == (401, "urn:samband:auth:not-logged-in")
+    assert await owner.fetchval("select count(*) from auth.refresh_families") == 0
+
+
+@pytest.mark.goal("sec-A10")
+async def test_auth_refuses_its_own_tokens_of_whoever_is_voided_though_the_bus_says_nothing(world: World) -> None:
+    account = await world.add(KARI)
+    token = (await give(await world.logged_in(KARI), "auth")).json()["access_token"]
+    await mirror(world)
+    assert (await carried(world, token, "GET", "/v1/me")).status_code == 200
+    async with world.database.transaction() as conn:
+        await security.void_tokens(conn, account.id)
+    await mirror(world)
+    answer = await carried(world, token, "GET", "/v1/me")
+    assert (answer.status_code, answer.json()["type"]) == (401, "urn:samband:problem:token-refused")
+
+
 async def mirror(world: World) -> None:
     """Let auth's api know which tokens are void, as its loop does."""
     async with world.database.transaction() as conn:
