@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TypeVar
 from uuid import UUID
 
-from chassis import outbox
+from chassis import outbox, voids
 from chassis.arrival import Broken
 from chassis.ghosts import Ghost
 from chassis.handlers import read
@@ -38,10 +38,9 @@ async def end_all(conn: Connection) -> Mapping[str, int]:
     """
     codes_ended, ended = await codes.end_all(conn), await sessions.end_all(conn)
     for each in ended:
-        await outbox.add(
-            conn,
-            TokensVoided(account_id=each.account_id, below_epoch=each.below_epoch, voided_at=each.ended_at),
-        )
+        voided = TokensVoided(account_id=each.account_id, below_epoch=each.below_epoch, voided_at=each.ended_at)
+        await voids.note(conn, voided)
+        await outbox.add(conn, voided)
     return {"codes_ended": codes_ended, "sessions_ended": sum(each.count for each in ended)}
 
 
