@@ -22,7 +22,7 @@ from contracts.message import Message
 from services.auth.codes import store as codes
 from services.auth.organisations import organisations
 from services.auth.passwords import store as passwords
-from services.auth.people import accounts
+from services.auth.people import accounts, security
 from services.auth.people.errors import NoSuchAccount
 from services.auth.rights import grants
 from services.auth.sessions import store as sessions
@@ -47,7 +47,8 @@ async def end_all(conn: Connection) -> Mapping[str, int]:
 async def settle(conn: Connection, ghost: Ghost) -> str | None:
     """Do again what the lost time ended (accounts, rights), and let readers forget what only came into being in it.
 
-    A password that was changed in it does not come back: others may have known it.
+    A password that was changed in it does not come back: others may have known it. Whoever was switched off in it stays off,
+    until somebody who knows why switches them on.
     """
     match ghost.type:
         case AccountChanged.type | AccountErased.type | PasswordChanged.type:
@@ -75,7 +76,17 @@ async def _settle_account(conn: Connection, ghost: Ghost) -> str | None:
         with suppress(NoSuchAccount):  # It only came into being in the lost time.
             await users.erase_account(conn, account_id)
             return "account erased again"
+    elif await _switch_off(conn, account_id, ghost):
+        return "account switched off again"
     return "readers told to forget the account" if await accounts.disown(conn, account_id) else None
+
+
+async def _switch_off(conn: Connection, account_id: UUID, ghost: Ghost) -> bool:
+    told = _read(AccountChanged, ghost)
+    if told is None or told.active or not await accounts.switch_off(conn, account_id):
+        return False
+    await security.void_tokens(conn, account_id)
+    return True
 
 
 def _read(model: type[M], ghost: Ghost) -> M | None:

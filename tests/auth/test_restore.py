@@ -16,7 +16,7 @@ from chassis.commands.command import Unavailable
 from chassis.ghosts import Ghost
 from chassis.postgres import Identity, open_database
 from chassis.service import Runtime
-from contracts.auth import AccountChanged, AccountErased, PasswordChanged
+from contracts.auth import AccountChanged, AccountErased, PasswordChanged, TokensVoided
 from services.auth import restore
 from services.auth.__main__ import SERVICE
 from services.auth.people import accounts
@@ -31,10 +31,10 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.goal("rel-R11")
 
 
-def ghost(kind: str, account_id: UUID | str) -> Ghost:
+def ghost(kind: str, account_id: UUID | str, value: bytes = b"{}") -> Ghost:
     subject = str(account_id).encode()
     found = headers(kind, {"ce_subject": subject})
-    record = ConsumerRecord("auth.accounts.v1", 0, 7, 0, 0, subject, b"{}", None, 0, 0, tuple(found))
+    record = ConsumerRecord("auth.accounts.v1", 0, 7, 0, 0, subject, value, None, 0, 0, tuple(found))
     return Ghost(Arrival.of(record), datetime.now(UTC))
 
 
@@ -82,6 +82,21 @@ async def test_who_was_erased_in_the_lost_time_is_erased_again(world: World, own
     assert await settled(world, ghost(AccountErased.type, account.id)) == "account erased again"
     assert await settled(world, ghost(AccountErased.type, account.id)) is None
     assert await owner.fetchval("select count(*) from auth.accounts") == 0
+
+
+@pytest.mark.goal("sec-A10")
+async def test_who_was_switched_off_in_the_lost_time_is_switched_off_again(world: World, owner: Owner) -> None:
+    account = await world.add("kari@example.no")
+    browser = await world.logged_in("kari@example.no")
+    lost = [state | {"version": 2, "active": active} for _, state in await owed(owner) for active in (False, True)][:2]
+    off, on = (ghost(AccountChanged.type, account.id, json.dumps(each).encode()) for each in lost)
+    assert await settled(world, off) == "account switched off again"
+    assert [await settled(world, each) for each in (off, on)] == [None, None]
+    told = [(kind, state.get("active"), state.get("below_epoch")) for kind, state in (await owed(owner))[-2:]]
+    assert told == [(AccountChanged.type, False, None), (TokensVoided.type, None, (1 << 32) + 2)]
+    assert (await browser.session()).status_code == 401
+    await owner.execute("update auth.accounts set active = true")
+    assert (await browser.session()).status_code == 401
 
 
 async def test_a_password_that_was_changed_in_the_lost_time_does_not_come_back(world: World) -> None:

@@ -42,6 +42,16 @@ async def edit(conn: Connection, account_id: UUID, as_it_shall_be: Edit, changed
     return account
 
 
+async def switch_off(conn: Connection, account_id: UUID) -> bool:
+    """Let an account log in no more, and tell of it; False for one that may not already, or is not there."""
+    account = await store.switch_off_account(conn, account_id)
+    if account is None:
+        return False
+    await outbox.add(conn, state_of(account))
+    log.info("account_switched_off", account_id=str(account_id))
+    return True
+
+
 def language_of(text: str) -> Language:
     """Read the language that somebody wants to be written to in; raises `WrongLanguage`."""
     try:

@@ -101,6 +101,18 @@ async def update_account(conn: Connection, account_id: UUID, edit: Edit, changed
     return Account(*row)
 
 
+SWITCH_OFF_ACCOUNT = """
+update accounts set active = false, version = version + 1, changed_at = now(),
+    field_versions = field_versions || jsonb_build_object('active', version + 1)
+where id = $1 and active returning id, address, language, active, current_epoch(), version"""
+
+
+async def switch_off_account(conn: Connection, account_id: UUID) -> Account | None:
+    """Let an account log in no more; None for one that may not, or is not there."""
+    row = await conn.fetchrow(SWITCH_OFF_ACCOUNT, account_id)
+    return None if row is None else Account(*row)
+
+
 SELECT_ACCOUNTS = """
 select id, address, language, active, current_epoch(), version from accounts where address > $1 order by address limit $2"""
 
