@@ -46,7 +46,7 @@ async def issue(conn: Connection, session: Session, audience: str, *, signer: Si
         subject=str(session.account_id),
         client_id=BROWSER,
         issued_at=session.seen_at,
-        expires_at=session.seen_at + timedelta(seconds=signer.seconds),
+        expires_at=_end(session, signer.seconds),
         token_id=chance.token(),
         session_id=session.id,
         epoch=session.epoch,
@@ -85,5 +85,12 @@ async def issue_to_system(  # noqa: PLR0913 -- to whom, for what, and with what 
     return _signed(claims, signer)
 
 
+def _end(session: Session, seconds: int) -> datetime:
+    """Say until when a token is good: not past its session's end, which nobody tells of, but for the one second of the least."""
+    least, most = (session.seen_at + timedelta(seconds=each) for each in (1, seconds))
+    return max(least, min(most, session.ends_at))
+
+
 def _signed(claims: Claims, signer: Signer) -> AccessToken:
-    return AccessToken(tokens.sign(claims, signer.key), signer.seconds, claims.expires_at)
+    seconds = int(claims.expires_at.timestamp()) - int(claims.issued_at.timestamp())
+    return AccessToken(tokens.sign(claims, signer.key), seconds, claims.expires_at)

@@ -13,6 +13,7 @@ from chassis.tokens import Assurance, BadToken, Claims, Verifier
 from contracts.auth import TokensVoided
 from services.auth import restore
 from services.auth.people import security
+from services.auth.sessions import access_tokens, sessions, token_keys
 from tests.auth.standing import COMPANY_USER, NAME, let_act, publish
 from tests.auth.world import ISSUER, Browser, Owner, World
 
@@ -76,6 +77,31 @@ async def test_how_long_a_token_lives_is_a_setting(world: World) -> None:
     given = (await give(browser, "cases")).json()
     claims = read(world, given["access_token"], "cases")
     assert (given["expires_in"], claims.expires_at - claims.issued_at) == (300, timedelta(minutes=5))
+
+
+@pytest.mark.goal("sec-A10")
+async def test_no_token_outlives_its_session(world: World, owner: Owner) -> None:
+    await world.add(KARI)
+    browser = await world.logged_in(KARI)
+    refresh = (await browser.send("POST", "/v1/refresh-tokens")).json()["refresh_token"]
+    ends_at = await owner.fetchval("update auth.sessions set ends_at = now() + interval '30 seconds' returning ends_at")
+    form = {"grant_type": "refresh_token", "refresh_token": refresh, "audience": "cases"}
+    for answer in (await give(browser, "cases"), await world.browser().send("POST", "/v1/oauth/token", data=form)):
+        given = answer.json()
+        claims = read(world, given["access_token"], "cases")
+        assert claims.expires_at == ends_at.replace(microsecond=0)
+        assert timedelta(seconds=given["expires_in"]) == claims.expires_at - claims.issued_at
+
+
+async def test_the_last_token_of_a_session_is_one_that_services_take(world: World) -> None:
+    await world.add(KARI)
+    browser = await world.logged_in(KARI)
+    signer = token_keys.signer_of(world.settings)
+    async with world.database.transaction() as conn:
+        session = await sessions.current(conn, browser.cookies["__Host-session"], keys=world.keys)
+        last = replace(session, ends_at=session.seen_at + timedelta(microseconds=1))
+        given = await access_tokens.issue(conn, last, "cases", signer=signer, chance=world.chance)
+    assert given.seconds == 1
 
 
 @pytest.mark.parametrize("audience", ["", "nobody", "Cases", "cases ", "notifications"])
