@@ -116,8 +116,13 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """Name the caller among all others: for idempotency keys and records of who did what."""
+        """Name the caller among all others: for records of who did what."""
         return f"account:{self.account_id}" if self.system is None else f"system:{self.system}"
+
+    @property
+    def acting(self) -> str:
+        """Name the caller and whom they act for: for idempotency keys, whose answers are of that organisation (U30)."""
+        return f"{self.name} for {self.organisation_id}"
 
     def may(self, right: str) -> bool:
         """Tell whether they have a right, where having it makes a difference within a route."""

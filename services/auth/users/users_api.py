@@ -146,7 +146,7 @@ def _add_adding(routes: APIRouter, front: Front) -> None:
         response: Response,
         accept_language: AcceptLanguage = None,
     ) -> UserView:
-        request_key = await idempotency.key_of(request, caller.name)
+        request_key = await idempotency.key_of(request, caller.acting)
         organisation_id = organisation_of(caller)
         new = NewUser(
             body.address, body.language.value, body.user_name, body.full_name, groups=tuple(dict.fromkeys(body.groups))

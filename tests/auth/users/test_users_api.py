@@ -76,6 +76,20 @@ async def test_a_user_is_added_once_however_often_the_request_comes(boss: Acting
     assert await owner.fetchval("select count(*) from auth.accounts") == 2
 
 
+@pytest.mark.rule("U30")
+@pytest.mark.goal("sec-P10")
+async def test_an_answer_that_is_kept_for_one_organisation_is_not_given_in_another(
+    town: Town, boss: Acting, owner: Owner
+) -> None:
+    theirs = await town.organisation("Annen AS")
+    await town.put(boss.account_id, theirs, SUPERUSER)
+    key, body = {"Idempotency-Key": str(uuid4())}, {"address": "kari@example.no"}
+    first = await boss.send("POST", "/users", json=body, headers=key)
+    there = await town.acting(boss.account_id, theirs).send("POST", "/users", json=body, headers=key)
+    assert (first.status_code, there.status_code) == (201, 409)
+    assert first.json()["id"] not in there.text
+
+
 @pytest.mark.rule("L15", "L17", "L18", "L19")
 async def test_an_address_that_anybody_has_is_refused_alike_and_free_again_when_the_duplicate_is_edited_or_erased(
     town: Town, ours: Organisation, boss: Acting
