@@ -50,6 +50,9 @@ async def test_every_statement_fits_the_schema(world: World) -> None:
         (sessions.TOUCH_SESSION, (b"t",), "sessions_token_once"),
         (sessions.TOUCH_SESSION_BY_ID, (uuid4(),), "sessions_pk"),
         (sessions.SELECT_OPEN_SESSIONS, (uuid4(),), "sessions_of_account"),
+        (sessions.PRUNE_SESSIONS, (5,), "sessions_ending"),
+        (sessions.PRUNE_DEVICES, (5,), "known_devices_seen"),
+        (sessions.PRUNE_ASSERTIONS, (5,), "client_assertions_expired"),
         (sessions.ROTATE_FAMILY, (uuid4(), 1), "refresh_families_pk"),
         (terms.SELECT_STANDINGS, (uuid4(), ["t"]), "terms_acceptances_pk"),
     ],
@@ -88,6 +91,19 @@ async def test_nothing_is_deleted_within_a_day(world: World, owner: Owner) -> No
     async with world.database.transaction() as conn:
         assert await codes.prune(conn, 100) == await sessions.prune(conn, 100) == 0
     assert (await browser.session()).status_code == 200
+
+
+async def test_a_browser_that_was_not_seen_for_as_long_as_its_cookie_lives_is_known_no_more(
+    world: World, owner: Owner
+) -> None:
+    await world.add("kari@example.no")
+    for _ in range(2):
+        await world.logged_in("kari@example.no")
+    for days, left in ((179, 2), (1, 0)):
+        await owner.execute("update auth.known_devices set seen_at = seen_at - make_interval(days => $1)", days)
+        async with world.database.transaction() as conn:
+            assert await sessions.prune(conn, 5) == 2 - left
+        assert await owner.fetchval("select count(*) from auth.known_devices") == left
 
 
 async def test_passwords_tried_and_blocks_are_forgotten_a_day_after(world: World, owner: Owner) -> None:

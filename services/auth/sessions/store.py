@@ -251,13 +251,22 @@ async def now(conn: Connection) -> datetime:
 
 
 PRUNE_SESSIONS = """
-delete from sessions where id in (select id from sessions where ends_at < now() - interval '1 day' limit $1)"""
+delete from sessions where id in (
+    select id from sessions where ends_at < now() - interval '1 day' order by ends_at limit $1)"""
 
+# A transaction that began before a proof expired, and comes to it after that, must still find it taken.
 PRUNE_ASSERTIONS = """
-delete from client_assertions where ctid in (select ctid from client_assertions where expires_at < now() limit $1)"""
+delete from client_assertions where ctid in (
+    select ctid from client_assertions where expires_at < now() - interval '5 minutes' order by expires_at limit $1)"""
+
+# The cookie by which a browser is known lives as long.
+PRUNE_DEVICES = """
+delete from known_devices where (account_id, browser_digest) in (
+    select account_id, browser_digest from known_devices where seen_at < now() - interval '180 days'
+    order by seen_at limit $1) and seen_at < now() - interval '180 days'"""
 
 
 async def prune(conn: Connection, limit: int) -> int:
-    """Delete sessions that are a day past their end, and proofs that have expired; gives the most of one kind."""
-    counts = [await conn.execute(sql, limit) for sql in (PRUNE_SESSIONS, PRUNE_ASSERTIONS)]
+    """Delete sessions a day past their end, expired proofs, and devices of half a year ago; gives the most of one kind."""
+    counts = [await conn.execute(sql, limit) for sql in (PRUNE_SESSIONS, PRUNE_ASSERTIONS, PRUNE_DEVICES)]
     return max(int(count.rpartition(" ")[2]) for count in counts)
