@@ -23,13 +23,19 @@ def check(history: History, observed: Observed, findings: Findings) -> None:
 
 
 def _check_edits(history: History, observed: Observed, findings: Findings) -> None:
-    """Each edit that was acknowledged made a version of its own: two editors who saw the same state did not both write."""
+    """Each edit that was acknowledged made a version of its own, right after the one that its editor had seen."""
     commands = history.of(Kind.EDIT)
     edited = {command.key for command in commands}
     made = Counter({str(each.id): each.version - 1 for each in observed.accounts if str(each.id) in edited})
     between("edits", commands, made, findings)
     known = [(c.key, c.version) for c in commands if c.version is not None and c.outcome is Outcome.OK]
     versions = Counter(known)
+    for command in commands:
+        if command.version is not None and command.version != command.seen + 1:
+            findings.note(
+                Damage.LOST,
+                f"user {command.key}: who had seen {command.seen} wrote {command.version} over others' edits",
+            )
     for (user_id, version), count in versions.items():
         if count > 1:
             findings.note(Damage.TWICE, f"user {user_id}: {count} edits made version {version}")

@@ -36,7 +36,7 @@ class Commander:
         self._history = history
         self._chance = chance
         self._client = cast.client
-        self._giver = Giver(stage, history, chance)
+        self._giver = Giver(stage, history, chance, cast.client)
         self._gap = 1.0 / pace
         self._stumbling = stumbling
 

@@ -51,7 +51,9 @@ class Editing:
                 return
             name = f"Navn {uuid4().hex}"
             changes = {"full_name": name} | ({"active": n % 4 == 1} if n % 2 == 1 else {})
-            await self._edit(self._giver.history.begin(Kind.EDIT, user_id), seen, changes)
+            command = self._giver.history.begin(Kind.EDIT, user_id)
+            command.seen = seen.version
+            await self._edit(command, seen, changes)
             await self._giver.pause(0, self._pause)
 
     async def _edit(self, command: Command, seen: Seen, changes: dict[str, Any]) -> None:

@@ -25,6 +25,8 @@ class Giver:
     stage: Stage
     history: History
     chance: random.Random
+    client: httpx2.AsyncClient
+    """Leads to the API of `auth`, where there is one."""
 
     async def insist(self, command: Command, give: Give, *, again: bool | None = None) -> None:
         """Give a command that is done once however often it is given; one that stays unknown is mostly given again."""
@@ -32,8 +34,25 @@ class Giver:
         await self._give(command, give, lambda _: bool(again))
 
     async def once(self, command: Command, give: Give) -> None:
-        """Give a command that would be done twice if it were given twice: again only where nobody listened."""
-        await self._give(command, give, lambda error: isinstance(error, httpx2.ConnectError))
+        """Give a command that would be done twice if it were given twice: again only where nobody listened.
+
+        It goes to a process that says that it is ready, as in a cluster: or most would meet one that has just come back.
+        """
+
+        async def when_ready() -> None:
+            await self._ready()
+            await give()
+
+        await self._give(command, when_ready, lambda error: isinstance(error, httpx2.ConnectError))
+
+    async def _ready(self) -> None:
+        """Ask the API whether it is ready; raises `ConnectError` where it is away or not there yet."""
+        try:
+            ready = (await self.client.get("/readyz")).status_code == httpx2.codes.OK
+        except httpx2.TransportError:
+            ready = False
+        if not ready:
+            raise httpx2.ConnectError("nobody listens")
 
     async def _give(self, command: Command, give: Give, again: Callable[[Exception | None], bool]) -> None:
         until = asyncio.get_running_loop().time() + AGAIN_SECONDS

@@ -43,8 +43,9 @@ STARTING = (Kind.REDEMPTION, Kind.ACTIVATION, Kind.LOG_IN)
 class Command:
     """`key` is a book's id, a person's address or a user's id.
 
-    `subject` is the entry's own id, the challenge that was named, or the browser that logs out. Of an edit, `version` is the
-    one that it made. Of a right, `group` is what it is about, and `gives` whether it is given.
+    `subject` is the entry's own id, the challenge that was named, or the browser that logs out. Of an edit, `seen` is the
+    version that it was made from, and `version` the one that it made. Of a right, `group` is what it is about, and `gives`
+    whether it is given.
     """
 
     kind: Kind
@@ -52,6 +53,7 @@ class Command:
     subject: UUID | None = None
     outcome: Outcome = Outcome.UNKNOWN
     tries: int = 0
+    seen: int = 0
     version: int | None = None
     group: str = ""
     gives: bool = False

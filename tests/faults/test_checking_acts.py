@@ -94,7 +94,7 @@ class Acted(World):
     def edit(self) -> None:
         for version in (2, 3):
             self.command(Kind.EDIT, str(self.ida), Outcome.OK)
-            self.history.commands[-1].version = version
+            self.history.commands[-1].seen, self.history.commands[-1].version = version - 1, version
         self.command(Kind.EDIT, str(self.ida), Outcome.REFUSED)
         self.say("auth.TokensVoided.v1", self.ida, below_epoch=SERVICE_EPOCH + 2, voided_at=NOW.isoformat())
         for gives in (True, False, True):
@@ -244,6 +244,10 @@ def write_two_edits_over_each_other(world: Acted) -> None:
         command.version = 3
 
 
+def write_over_an_edit_that_was_not_seen(world: Acted) -> None:
+    world.history.of(Kind.EDIT)[1].seen = 1
+
+
 def tell_nobody_of_an_edit(world: Acted) -> None:
     world.forget(ACCOUNT, world.ida)
 
@@ -328,6 +332,7 @@ DAMAGES: list[tuple[Damage, Callable[[Acted], None]]] = [
     (Damage.LOST, lose_an_edit),
     (Damage.TWICE, write_an_edit_twice),
     (Damage.TWICE, write_two_edits_over_each_other),
+    (Damage.LOST, write_over_an_edit_that_was_not_seen),
     (Damage.ZOMBIE, tell_nobody_of_an_edit),
     (Damage.TWICE, tell_of_an_edit_twice),
     (Damage.GHOST, tell_of_an_edit_that_was_rolled_back),
