@@ -38,20 +38,19 @@ Injury = Callable[[Scene], Awaitable[None]]
 
 PLACES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "api": ("ledger", "api", ("ledger.written", "ledger.owed", "ledger.committed")),
-    "auth api": ("auth", "api", ("codes.asked", "api.asked", "api.counted", "codes.used")),
-    "passwords": (
+    "auth api": (
         "auth",
         "api",
         (
-            "passwords.counted",
-            "passwords.used",
-            "passwords.set",
-            "passwords.committed",
-            "sessions.ended",
-            "api.counted",
+            *("codes.asked", "api.asked", "api.counted", "codes.used"),
+            *("passwords.counted", "passwords.used", "passwords.set", "passwords.committed", "sessions.ended"),
         ),
     ),
-    "users": ("auth", "api", ("users.edited", "users.committed", "rights.told", "rights.committed", "tokens.voided")),
+    "users": (
+        "auth",
+        "api",
+        ("users.edited", "users.committed", "rights.told", "rights.committed", "tokens.voided"),
+    ),
     "codes": ("auth", "worker", ("codes.issued",)),
     "blocks": ("auth", "worker", ("blocks.told",)),
     "relay": ("ledger", "worker", ("relay.read", "relay.sent")),

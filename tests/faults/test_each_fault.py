@@ -22,17 +22,15 @@ SERVERS_HURT = {
     "crash kafka",
     *(name for name in INJURIES if name.startswith("wire: ")),
 }
-TOGETHER = {"passwords": "codes", "users": "blocks"}
-"""Deaths of two processes that one round has room for."""
-ACTED = set(TOGETHER)
-"""Rounds of deaths in which people also do what takes several commands, for what dies is a part of that."""
+TOGETHER = {"auth api": "blocks", "users": "codes"}
+"""Deaths of two processes that one round has room for. In these people also do what takes several commands."""
 LONG = "freeze relay"
 """Takes 17 s; "wake relay" is its short form."""
 
 
-async def play_short(stage: Stage, *injuries: str, pace: float = PACE, acts: int = 0) -> Result:
+async def play_short(stage: Stage, *injuries: str, pace: float = PACE) -> Result:
     planned = plan(len(stage.deaths()) + 1, COMMANDS / pace, injuries) if injuries else []
-    return await play(stage, Order(1, COMMANDS, CODES, pace, planned, misbehaving_mail=False, latest=1, acts=acts))
+    return await play(stage, Order(1, COMMANDS, CODES, pace, planned, misbehaving_mail=False, latest=1))
 
 
 def expect_nothing_damaged(result: Result) -> None:
@@ -74,7 +72,7 @@ async def test_a_death_in_the_middle_of_a_step_damages_nothing(stage: Stage, kin
     """A process is armed before the work begins. A place that one short round does not reach is tried for again, more slowly:
     on a busy machine the work was over before the process was back.
     """
-    stumbling, acts = 0.3 if kind == "retry" else 0.03, int(kind in ACTED)
+    stumbling, acts = 0.3 if kind == "retry" else 0.03, int(kind in TOGETHER)
     left = {each: set(PLACES[each][2]) for each in (kind, TOGETHER.get(kind)) if each}
     for draw in range(TRIES):
         planned = [Planned(0.0, f"die: {each}", draw) for each in left]
@@ -96,13 +94,12 @@ async def test_a_network_that_is_slow_or_broken_damages_nothing(stage: Stage) ->
 
 
 async def test_several_faults_at_once_damage_nothing(stage: Stage) -> None:
-    injuries = ("restart postgres", "crash kafka", "die: courier", "die: consumer", "cut relay")
-    result = await play_short(stage, *injuries, acts=2)
+    result = await play_short(stage, "restart postgres", "crash kafka", "die: courier", "die: consumer", "cut relay")
     expect_nothing_damaged(result)
 
 
 async def test_without_a_fault_every_command_is_answered(stage: Stage) -> None:
-    result = await play_short(stage, acts=1)
+    result = await play_short(stage)
     expect_nothing_damaged(result)
     assert {command.outcome.value for command in result.history.commands} == {"ok", "refused"}
     assert result.deaths == []
