@@ -1,9 +1,10 @@
 """Voids: which access tokens are void though they have not expired, known in every api process without asking (sec-A10).
 
 The worker hears of them in its urgent lane and notes them; each api process mirrors the notes of the last minutes in
-memory: loaded before it is ready, read again at the bell and every second. Nothing is kept that outlives every token.
+memory: loaded before it is ready, read on at the bell and every second. Nothing is kept that outlives every token.
 """
 
+import time
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
@@ -22,6 +23,10 @@ log = structlog.get_logger()
 BELL = "voided_tokens"
 EVERY_SECONDS = 1.0
 """Between two looks, where the bell is not heard."""
+ANEW_SECONDS = 60.0
+"""Between two looks at all that there is; those between read what is new, for where there is much, nothing else would be done."""
+CHUNK = 1_000
+"""Rows that are read at once: requests are answered in between."""
 KEPT_SECONDS = LONGEST_SECONDS + LARGEST_CLOCK_SKEW
 """How long a note matters: the longest life of a token, from the clock that is furthest ahead."""
 
@@ -31,12 +36,18 @@ class Voids:
 
     def __init__(self) -> None:
         self.loaded = False
-        self._sessions: frozenset[UUID] = frozenset()
-        self._epochs: Mapping[UUID, int] = {}
+        self._sessions: set[UUID] = set()
+        self._epochs: dict[UUID, int] = {}
 
     def update(self, sessions: Iterable[UUID], epochs: Mapping[UUID, int]) -> None:
         """Take these for all that are void: tokens of sessions, and those of accounts below an epoch."""
-        self._sessions, self._epochs, self.loaded = frozenset(sessions), dict(epochs), True
+        self._sessions, self._epochs, self.loaded = set(sessions), dict(epochs), True
+
+    def add(self, sessions: Iterable[UUID], epochs: Mapping[UUID, int]) -> None:
+        """Take these besides."""
+        self._sessions.update(sessions)
+        for account_id, epoch in epochs.items():
+            self._epochs[account_id] = max(epoch, self._epochs.get(account_id, 0))
 
     def hold(self, claims: Claims) -> bool:
         """Tell whether a token is void; a system's never is, it is not asked for anew by signing in."""
@@ -58,22 +69,43 @@ def are_heard(handlers: Handlers) -> bool:
 
 def mirror(database: Database, voids: Voids) -> Loop:
     """Make the loop that keeps a process's mirror true."""
+    loop = Loop("voided_tokens", _Mirror(database, voids).tick, every=EVERY_SECONDS)
+    database.bell.hear(BELL, loop.wake)
+    return loop
 
-    async def tick() -> int:
+
+class _Mirror:
+    """Looks at all that was noted, and then at what came since."""
+
+    def __init__(self, database: Database, voids: Voids) -> None:
+        self._database = database
+        self._voids = voids
+        self._horizon = 0
+        self._anew_at = 0.0
+
+    async def tick(self) -> int:
         try:
-            async with database.transaction() as conn:
-                voids.update(*await find_voided(conn))
+            await self._look()
         except (
             Exception
         ) as error:  # A loop that fails waits longer and longer: here it must be true at once when all is back.
+            self._anew_at = 0.0  # It may be another server that comes back.
             if not is_outage(error):
                 raise
             log.warning("voided_tokens_not_read", error=type(error).__name__)
         return 0
 
-    loop = Loop("voided_tokens", tick, every=EVERY_SECONDS)
-    database.bell.hear(BELL, loop.wake)
-    return loop
+    async def _look(self) -> None:
+        async with self._database.transaction() as conn:
+            horizon = await find_horizon(conn)  # First: what commits after this is read the next time too.
+            anew = horizon < self._horizon or time.monotonic() >= self._anew_at
+            found = await find_voided(conn, since=0 if anew else self._horizon)
+        if anew:
+            self._voids.update(*found)
+            self._anew_at = time.monotonic() + ANEW_SECONDS
+        else:
+            self._voids.add(*found)
+        self._horizon = horizon
 
 
 # What came too late to void anything is not kept. An epoch is never lowered by what comes out of order.
@@ -81,7 +113,8 @@ NOTE_VOIDED = """
 insert into voided_tokens (account_id, session_id, below_epoch)
 select $1, $2, $3 where $4::timestamptz > now() - make_interval(secs => $5)
 on conflict on constraint voided_tokens_once do update set
-    below_epoch = greatest(voided_tokens.below_epoch, excluded.below_epoch), noted_at = now()"""
+    below_epoch = greatest(voided_tokens.below_epoch, excluded.below_epoch), noted_at = now(),
+    noted_in = pg_current_xact_id()"""
 
 
 async def note_voided_tokens(conn: Connection, message: TokensVoided, _: Envelope) -> None:
@@ -96,15 +129,28 @@ async def note(conn: Connection, message: TokensVoided) -> None:
     conn.context.rings.add(BELL)
 
 
+SELECT_HORIZON = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+
+
+async def find_horizon(conn: Connection) -> int:
+    """Give the oldest transaction that is under way: what one before it has noted, whoever looks now can see."""
+    return int(await conn.fetchval(SELECT_HORIZON))
+
+
 SELECT_VOIDED = """
-select account_id, session_id, below_epoch from voided_tokens where noted_at > now() - make_interval(secs => $1)"""
+select account_id, session_id, below_epoch from voided_tokens
+where noted_in >= $2::bigint::text::xid8 and noted_at > now() - make_interval(secs => $1)"""
 
 
-async def find_voided(conn: Connection) -> tuple[set[UUID], dict[UUID, int]]:
-    """Give the sessions whose tokens are void, and for accounts the epoch below which theirs are."""
-    rows = await conn.fetch(SELECT_VOIDED, KEPT_SECONDS)
-    sessions = {row["session_id"] for row in rows if row["session_id"] is not None}
-    return sessions, {row["account_id"]: row["below_epoch"] for row in rows if row["below_epoch"] is not None}
+async def find_voided(conn: Connection, *, since: int = 0) -> tuple[set[UUID], dict[UUID, int]]:
+    """Give the sessions whose tokens are void, and for accounts the epoch below which theirs are, as noted since a horizon."""
+    sessions, epochs = set[UUID](), dict[UUID, int]()
+    async for account_id, session_id, below_epoch in conn.cursor(SELECT_VOIDED, KEPT_SECONDS, since, prefetch=CHUNK):
+        if session_id is not None:
+            sessions.add(session_id)
+        else:
+            epochs[account_id] = below_epoch
+    return sessions, epochs
 
 
 PRUNE = """

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -182,9 +183,9 @@ async def test_an_api_is_not_ready_and_lets_nobody_in_until_it_knows_which_token
 ) -> None:
     may_look, find = asyncio.Event(), voids.find_voided
 
-    async def look_later(conn: Any) -> Any:
+    async def look_later(conn: Any, **since: int) -> Any:
         await may_look.wait()
-        return await find(conn)
+        return await find(conn, **since)
 
     monkeypatch.setattr(voids, "find_voided", look_later)
     told = {"token_keys": key_file(tmp_path), "token_issuer": ISSUER}
@@ -213,7 +214,7 @@ async def test_a_service_whose_routes_need_a_caller_does_not_start_without_knowi
 async def test_an_outage_of_postgres_leaves_the_mirror_as_it_was_and_is_over_when_it_is_over(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_: object) -> None:
+    async def fail(_: object, **__: int) -> None:
         raise ConnectionError
 
     mirror, said = Voids(), claims()
@@ -225,8 +226,74 @@ async def test_an_outage_of_postgres_leaves_the_mirror_as_it_was_and_is_over_whe
         assert await loop._tick() == 0
     assert mirror.hold(said)
     with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
-        patched.setattr(voids, "find_voided", lambda _: 1 / 0)
+        patched.setattr(voids, "find_voided", lambda _, **__: 1 / 0)
         await loop._tick()
+
+
+@pytest.mark.goal("sec-A10")
+async def test_what_is_noted_first_and_committed_last_is_seen_too(database: Database) -> None:
+    mirror, first, last = Voids(), claims(), claims()
+    loop = voids.mirror(database, mirror)
+    await loop._tick()
+    async with database.transaction() as slow:
+        await voids.note(slow, of_session(first))
+        await note(database, of_session(last))
+        await loop._tick()
+        assert (mirror.hold(first), mirror.hold(last)) == (False, True)
+        await note(database, below(anew := claims(epoch=4), 5))
+        await loop._tick()
+    await loop._tick()
+    assert [mirror.hold(each) for each in (first, last, anew)] == [True, True, True]
+
+
+async def test_after_the_first_look_only_what_is_new_is_read_and_all_of_it_again_at_times_and_after_a_failure(
+    database: Database, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: object) -> None:
+        raise ConnectionError
+
+    mirror = Voids()
+    loop = voids.mirror(database, mirror)
+    for again in ("in time", "after a failure"):
+        monkeypatch.setattr(voids, "ANEW_SECONDS", 3_600.0)
+        await note(database, of_session(known := claims()))
+        await loop._tick()
+        await owner.execute("delete from things.voided_tokens")
+        await note(database, of_session(later := claims()))
+        await loop._tick()
+        assert (mirror.hold(known), mirror.hold(later)) == (True, True)
+        with monkeypatch.context() as patched:
+            late = SimpleNamespace(monotonic=lambda: 1e9)
+            patched.setattr(voids, *(("time", late) if again == "in time" else ("find_horizon", fail)))
+            await loop._tick()
+        await loop._tick()
+        assert (mirror.hold(known), mirror.hold(later)) == (False, True)
+
+
+async def test_a_server_that_has_counted_less_is_read_from_its_beginning(
+    database: Database, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = Voids()
+    loop = voids.mirror(database, mirror)
+    with monkeypatch.context() as patched:
+        patched.setattr(voids, "find_horizon", found := Horizon(2**40))
+        await loop._tick()
+        await note(database, of_session(said := claims()))
+        await loop._tick()
+        assert not mirror.hold(said)
+        found.at = 3
+        await loop._tick()
+    assert mirror.hold(said)
+
+
+class Horizon:
+    """A server's count of transactions, as a test sets it."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    async def __call__(self, _: object) -> int:
+        return self.at
 
 
 async def voided(database: Database) -> tuple[set[UUID], dict[UUID, int]]:
@@ -264,3 +331,12 @@ def test_a_mirror_takes_all_anew() -> None:
     assert mirror.hold(said)
     mirror.update([], {})
     assert (mirror.loaded, mirror.hold(said)) == (True, False)
+
+
+def test_what_a_mirror_takes_besides_lowers_no_epoch() -> None:
+    mirror, said = Voids(), claims(epoch=6)
+    mirror.update([], {person(said): 7})
+    mirror.add([], {person(said): 5})
+    assert mirror.hold(said)
+    mirror.add([], {person(said): 8})
+    assert mirror.hold(replace(said, epoch=7))
