@@ -185,8 +185,10 @@ def test_the_chassis_and_at_least_two_services_have_migrations() -> None:
 RULE = re.compile(
     r"(?<!\w)(primary\s+key|unique|check|references|foreign\s+key|exclude)(?=\s*\(|\s+\w|\s*,)", re.IGNORECASE
 )
-NAMED = re.compile(r"constraint\s+\w+\s+$", re.IGNORECASE)
-NO_RULES = re.compile(r"--[^\n]*|\$\$.*?\$\$|'(?:[^']|'')*'|create\s+unique\s+index", re.IGNORECASE | re.DOTALL)
+NAMED = re.compile(r"constraint\s+\w+\s+(foreign\s+key\s*\([^)]*\)\s*)?$", re.IGNORECASE)
+NO_RULES = re.compile(
+    r"--[^\n]*|\$\$.*?\$\$|'(?:[^']|'')*'|create\s+unique\s+index|with\s+check(?=\s*\()", re.IGNORECASE | re.DOTALL
+)
 
 
 @pytest.mark.parametrize(
