@@ -1,0 +1,1 @@
+"""Provider: an OpenID Connect provider for laptops and tests, with synthetic people, and faults that can be switched on."""
