@@ -22,6 +22,8 @@ from contracts.topics import ALL, Topic
 from deploy.local import kafka, keysets, ports, processes
 from deploy.local.folders import CHECKOUT
 from deploy.local.processes import Process
+from deploy.local.provider import registration
+from deploy.local.provider.registration import Registration
 from deploy.local.provision import provision
 from deploy.local.stack import Running
 
@@ -60,6 +62,8 @@ class Platform:
     """Each service with the module that is its composition root."""
     system_key: Path
     """The private key of `SYSTEM`, as a file."""
+    registration: Registration
+    """What auth and the simulator of an identity provider are told of each other."""
     launcher: Launcher = in_this_python
     ports: dict[tuple[str, str], int] = field(default_factory=dict)
     processes: dict[tuple[str, str], Process] = field(default_factory=dict)
@@ -96,6 +100,17 @@ class Platform:
         self.processes[service, role] = process
         return process
 
+    async def start_provider(self) -> None:
+        """Start the simulator of an identity provider; without it nobody logs in with an electronic ID."""
+        told = ("--port", self.registration.issuer.rpartition(":")[2], "--client", str(self.registration.client))
+        log = log_of(self.running, "identity", "provider")
+        command = [sys.executable, "-m", "deploy.local.provider", *told]
+        process = await processes.start(
+            "identity provider", command, log=log, environment=_inherited(), folder=CHECKOUT
+        )
+        self.processes["identity", "provider"] = process
+        await processes.ready(process, lambda: _answers(f"{self.registration.issuer}/jwks"), within=40)
+
     async def ready(self, service: str, role: str, *, within: float = 40) -> None:
         """Wait until a role that was started says that it is ready; raises `SetupError` with the end of its log."""
         await processes.ready(self.processes[service, role], lambda: self._is_ready(service, role), within=within)
@@ -131,11 +146,7 @@ class Platform:
                 await process.stop(within=40)
 
     async def _is_ready(self, service: str, role: str) -> bool:
-        try:
-            async with httpx2.AsyncClient() as client:
-                return (await client.get(self.url(service, role) + "/readyz")).status_code == httpx2.codes.OK
-        except httpx2.TransportError:
-            return False
+        return await _answers(self.url(service, role) + "/readyz")
 
 
 @asynccontextmanager
@@ -160,6 +171,12 @@ async def platform(  # noqa: PLR0913 - what a platform may differ in; all but tw
     keysets.make(keys, modules)
     token_keys, token_key = keysets.make_tokens(keys)
     system_key = keysets.make_system(keys, SYSTEM, [each.type for each in messages() if each.topic.takes_requests])
+    addresses = {("auth", "api"): ports.free_port(), ("identity", "provider"): ports.free_port()}
+    registered = registration.register(
+        keys,
+        issuer=f"http://{ports.LOOPBACK}:{addresses['identity', 'provider']}",
+        public_url=f"http://{ports.LOOPBACK}:{addresses['auth', 'api']}",
+    )
     # A killed worker's partitions move after the session, and nobody shares out requests; a laptop need not wait as long
     # as a cluster.
     common = {
@@ -174,6 +191,7 @@ async def platform(  # noqa: PLR0913 - what a platform may differ in; all but tw
             **_inherited(),
             **common,
             **_own(service, smtp_port, token_key),
+            **(registered.settings if service == "auth" else {}),
             "SAMBAND_DATABASE_URL": urls[service].app,
             "SAMBAND_OWNER_DATABASE_URL": urls[service].owner,
             "SAMBAND_PUBLIC_KEYS": str(keys / "public"),
@@ -184,7 +202,7 @@ async def platform(  # noqa: PLR0913 - what a platform may differ in; all but tw
         }
         for service in modules
     }
-    made = Platform(running, name, prefix, environments, modules, system_key, launcher)
+    made = Platform(running, name, prefix, environments, modules, system_key, registered, launcher, addresses)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_drop, running.postgres, name)
         stack.push_async_callback(made.stop)
@@ -214,6 +232,14 @@ def _own(service: str, smtp_port: int, token_key: Path) -> dict[str, str]:
         "SAMBAND_SMTP_ANSWER_SECONDS": "3",
         "SAMBAND_SMTP_ACCEPT_SECONDS": "3",
     }
+
+
+async def _answers(url: str) -> bool:
+    try:
+        async with httpx2.AsyncClient() as client:
+            return (await client.get(url)).status_code == httpx2.codes.OK
+    except httpx2.TransportError:
+        return False
 
 
 def _inherited() -> dict[str, str]:

@@ -39,6 +39,7 @@ async def main() -> int:
         Mailbox(http_port=0) as mailbox,
         platform(running, smtp_port=mailbox.smtp_port) as made,
     ):
+        await made.start_provider()
         for service, role in ROLES:
             await made.start(service, role)
             program.tell(f"{service} {role} ready")
@@ -69,6 +70,7 @@ Samband is up. Ctrl-C stops everything and leaves nothing behind.
 
   caught e-mails   {mailbox.page}
   auth             {api}  (metrics at /metrics, health at /livez and /readyz)
+  electronic ID    {made.registration.issuer}  (a simulator: who logs in, and what it does wrong, is chosen there)
   PostgreSQL       {made.admin}
   Kafka            {made.running.kafka}  (topics begin with {made.topic_prefix})
   logs             {log_of(made.running, "auth", "api").parent}
@@ -77,6 +79,10 @@ Samband is up. Ctrl-C stops everything and leaves nothing behind.
 Ask for a code, then look at the caught e-mails:
 
   curl -s -c cookies -H 'content-type: application/json' {api}/v1/login-codes -d '{{"address": "{PERSON}"}}'
+
+Or log in with an electronic ID: go to the address that is answered, and choose who you are:
+
+  curl -s -c cookies -H 'content-type: application/json' {api}/v1/identity-providers/id-porten/log-ins -d '{{}}'
 
 {SUPERUSER} is the superuser of an organisation, {ORGANISATION}.
 Or let a system outside register somebody first (docs/integrate.md):

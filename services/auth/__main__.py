@@ -17,6 +17,7 @@ from services.auth.codes import api as codes
 from services.auth.codes import password_api
 from services.auth.consumers import HANDLERS
 from services.auth.front import Front
+from services.auth.identity_providers import api as identity_providers
 from services.auth.keys import Keys, Secrets
 from services.auth.limits import Limits
 from services.auth.organisations import organisations
@@ -43,6 +44,7 @@ def routers(runtime: Runtime[AuthSettings]) -> Sequence[APIRouter]:
         terms.router(front),
         users.router(front),
         access_orders.router(front),
+        identity_providers.router(front, identity_providers.desk_of(runtime.settings, front.chance)),
     ]
 
 

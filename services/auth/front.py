@@ -1,4 +1,4 @@
-"""Front: what every route of auth is served with, and the two cookies that a browser carries."""
+"""Front: what every route of auth is served with, and the three cookies that a browser carries."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,11 +11,12 @@ from services.auth.keys import Chance, Keys
 from services.auth.limits import Limits
 from services.auth.settings import AuthSettings
 
-BROWSER, SESSION = "__Host-browser", "__Host-session"
+BROWSER, SESSION, LINKING = "__Host-browser", "__Host-session", "__Host-linking"
 BROWSER_SECONDS = 180 * 24 * 3600
 
 BrowserCookie = Annotated[str | None, Cookie(alias=BROWSER, max_length=100, pattern="^[A-Za-z0-9_-]*$")]
 SessionCookie = Annotated[str | None, Cookie(alias=SESSION, max_length=100)]
+LinkingCookie = Annotated[str | None, Cookie(alias=LINKING, max_length=100)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, HttpUrl, SecretStr, field_validator
 
 from chassis.settings import ServiceSettings
 
+PagePath = Annotated[str, Field(max_length=200, pattern=r"^/([a-z0-9._-][a-z0-9._/-]*)?$")]
 Network = IPv4Network | IPv6Network
 
 
@@ -54,6 +55,21 @@ class AuthSettings(ServiceSettings):
     )
     access_orders_per_hour: Annotated[int, Field(ge=1, description="orders for access from one network address")] = 20
     keep_orders_days: Annotated[int, Field(ge=1, description="days until an order for access is forgotten")] = 90
+    identity_providers: Annotated[
+        Path | None, Field(description="folder with <name>.json of every provider of electronic IDs; none by default")
+    ] = None
+    identity_keys: Annotated[
+        Path | None,
+        Field(description="file with the JWK Set that identity numbers are encrypted with; needed with a provider"),
+    ] = None
+    public_url: Annotated[
+        HttpUrl | None,
+        Field(description="where browsers reach auth's routes and the pages; needed with a provider"),
+    ] = None
+    log_in_page: Annotated[PagePath, Field(description="path of the page to log in on")] = "/log-in"
+    link_page: Annotated[PagePath, Field(description="path of the page that asks for the e-mail of a new identity")] = (
+        "/link-identity"
+    )
     mail_sender: Annotated[str, Field(description="shown on the page: where the code comes from")] = (
         "ikkesvar@example.no"
     )

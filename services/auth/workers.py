@@ -6,6 +6,8 @@ from services.auth.access_orders import access_orders
 from services.auth.access_orders import store as orders_store
 from services.auth.codes import challenges
 from services.auth.codes import store as codes
+from services.auth.identities import store as identities
+from services.auth.identity_providers import store as identity_providers
 from services.auth.keys import Chance, Keys
 from services.auth.limits import Limits
 from services.auth.passwords import blocks
@@ -17,6 +19,7 @@ ORDERS_SECONDS = 2.0
 BLOCK_SECONDS = 2.0
 PRUNE_SECONDS = 60.0
 CHUNK = 5_000
+PRUNED = (codes.prune, sessions.prune, passwords.prune, identities.prune, identity_providers.prune)
 
 
 def loops(database: Database, *, keys: Keys, chance: Chance, limits: Limits) -> list[Loop]:
@@ -32,7 +35,7 @@ def loops(database: Database, *, keys: Keys, chance: Chance, limits: Limits) -> 
 
     async def forget() -> int:
         async with database.transaction() as conn:
-            return max([await prune(conn, CHUNK) for prune in (codes.prune, sessions.prune, passwords.prune)]) // CHUNK
+            return max([await prune(conn, CHUNK) for prune in PRUNED]) // CHUNK
 
     issuing = Loop("codes", issue, every=POLL_SECONDS)
     database.bell.hear(challenges.ASKED_BELL, issuing.wake)

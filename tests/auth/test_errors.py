@@ -8,6 +8,7 @@ from chassis.errors import Refusal
 from chassis.problems import text_of
 from chassis.texts import Language, Texts
 from services.auth.__main__ import SERVICE
+from services.auth.identity_providers import pages
 from tests.auth.rooms import modules
 
 REFUSALS = [
@@ -16,6 +17,8 @@ REFUSALS = [
     for _, found in inspect.getmembers(module, inspect.isclass)
     if issubclass(found, Refusal) and found.__module__ == module.__name__
 ]
+SAID = (pages.AGAIN,)
+"""What else is said to people here."""
 TEXTS = Texts(SERVICE.folder / "locales")
 
 
@@ -32,7 +35,12 @@ def test_every_refusal_is_translated_line_by_line(refusal: type[Refusal]) -> Non
     assert TEXTS.gettext(Language.EN)(text) == text
 
 
+@pytest.mark.parametrize("text", SAID)
+def test_what_else_is_said_is_translated(text: str) -> None:
+    assert len({text, *(TEXTS.gettext(language)(text) for language in (Language.NB, Language.NN))}) == 3
+
+
 @pytest.mark.parametrize("language", ["nb", "nn"])
 def test_nothing_is_translated_that_is_no_longer_said(language: str) -> None:
     catalogue = (SERVICE.folder / "locales" / f"{language}.po").read_text(encoding="utf-8")
-    assert catalogue.count("\nmsgid ") == len(REFUSALS) + 1  # The first is the header.
+    assert catalogue.count("\nmsgid ") == len(REFUSALS) + len(SAID) + 1  # The first is the header.

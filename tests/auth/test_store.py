@@ -6,6 +6,8 @@ from uuid import uuid4
 import pytest
 
 from services.auth.codes import store as codes
+from services.auth.identities import store as identities
+from services.auth.identity_providers import store as identity_providers
 from services.auth.passwords import store as passwords
 from services.auth.sessions import store as sessions
 from services.auth.terms import store as terms
@@ -42,6 +44,9 @@ async def test_every_statement_fits_the_schema(world: World) -> None:
         (passwords.CLAIM_BLOCK, (), "blocks_untold"),
         (passwords.SELECT_BLOCKED, (b"s",), "blocks_pk"),
         (passwords.DELETE_BLOCKS_OF_ACCOUNT, (uuid4(),), "blocks_of_account"),
+        (identities.SELECT_PROOF, (b"t",), "identity_proofs_token_once"),
+        (identity_providers.USE_FLOW, (b"s", b"b", "p"), "oidc_flows_state_once"),
+        (identity_providers.SELECT_SESSIONS_OF_NAME, ("i", "n"), "provider_sessions_of_issuer"),
         (codes.SELECT_LIVE_CHALLENGES, (b"b", "login"), "challenges_of_browser"),
         (codes.COUNT_TRIES, (b"b", b"a", "login"), "challenges_of_browser"),
         (codes.COUNT_ISSUED, (uuid4(), b"b"), "challenges_of_account"),

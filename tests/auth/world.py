@@ -28,6 +28,9 @@ from services.auth.access_orders import api as access_orders
 from services.auth.codes import api as codes
 from services.auth.codes import challenges, password_api
 from services.auth.front import Front
+from services.auth.identity_providers import api as identity_providers
+from services.auth.identity_providers.api import Desk
+from services.auth.identity_providers.calls import Caller
 from services.auth.keys import ALPHABET, Keys
 from services.auth.limits import Limits
 from services.auth.passwords import api as passwords
@@ -159,6 +162,9 @@ class World:
     voids: Voids = field(default_factory=Voids)
     """Which access tokens auth's api knows to be void."""
 
+    caller: Caller | None = None
+    """Speaks with identity providers; None for one that would speak with real ones."""
+
     @property
     def runtime(self) -> Runtime[AuthSettings]:
         return Runtime(self.settings, self.database, self.voids)
@@ -178,6 +184,7 @@ class World:
             terms.router(front),
             users.router(front),
             access_orders.router(front),
+            identity_providers.router(front, self.desk),
         ]
         return http.create_app(
             title="auth",
@@ -187,6 +194,10 @@ class World:
             texts=[Texts(SERVICE.folder / "locales")],
             forms=SERVICE.forms,
         )
+
+    @property
+    def desk(self) -> Desk:
+        return identity_providers.desk_of(self.settings, self.chance, self.caller)
 
     @property
     def front(self) -> Front:
@@ -281,6 +292,10 @@ set (asked_at, expires_at, settled_at) = (asked_at - $1::interval, expires_at - 
     "password_attempts": "update auth.password_attempts set tried_at = tried_at - $1::interval",
     "blocks": "update auth.blocks set (blocked_until, changed_at) = (blocked_until - $1::interval, changed_at - $1::interval)",
     "block_notices": "update auth.block_notices set owed_at = owed_at - $1::interval",
+    "log-ins by a provider": """
+update auth.oidc_flows set (begun_at, expires_at) = (begun_at - $1::interval, expires_at - $1::interval)""",
+    "proofs": """
+update auth.identity_proofs set (proven_at, expires_at) = (proven_at - $1::interval, expires_at - $1::interval)""",
     "sessions": "update auth.sessions set (started_at, ends_at) = (started_at - $1::interval, ends_at - $1::interval)",
     "uses of sessions": "update auth.sessions set seen_at = seen_at - $1::interval",
 }

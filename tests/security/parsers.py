@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from aiokafka import ConsumerRecord
 from fastapi import Request
@@ -34,12 +35,20 @@ from chassis.sealing import CannotOpen, Keyring, Place
 from chassis.signing import NotProven
 from chassis.systems import System, Systems
 from chassis.texts import CatalogueError, Language, Texts
-from chassis.tokens import BadToken
+from chassis.tokens import Assurance, BadToken
 from contracts import catalogue, compatibility, message, privacy
 from contracts.message import Envelope
 from contracts.requests import SIGNATURE, SOURCE
 from services.auth import cursors
 from services.auth.errors import WrongCursor
+from services.auth.identities import numbers as identity_numbers
+from services.auth.identities.errors import WrongIdentityNumber
+from services.auth.identities.vault import NotOurs, Vault
+from services.auth.identities.vault import new_key as new_vault_key
+from services.auth.identity_providers import discovery, id_tokens, profiles
+from services.auth.identity_providers.errors import LogInFailed, ProviderDistrusted
+from services.auth.identity_providers.id_tokens import Expected
+from services.auth.identity_providers.profiles import Profile, Provider, Providers
 from services.auth.keys import Keys
 from services.auth.limits import Limits
 from services.auth.organisations import numbers, organisations
@@ -181,6 +190,33 @@ ASSERTIONS = (
         )
     )
 )
+VAULT = Vault(KeySet([new_vault_key("identities-1")]))
+_CLOSED = VAULT.close("number", UUID(int=2), "01819010192")
+SEALED_OR_NOT = st.integers(0, len(_CLOSED)).flatmap(
+    lambda place: st.text(max_size=3).map(lambda between: _CLOSED[:place] + between + _CLOSED[place + 1 :])
+)
+_ISSUER = "https://provider.example.no"
+PROFILE: dict[str, Any] = {
+    "issuer": _ISSUER,
+    "client_id": "samband",
+    "titles": {"nb": "a", "nn": "b", "en": "c"},
+    "authentication": "client_secret_post",
+    "secret": "secret.txt",
+    "assurance": {"high": "high"},
+}
+PROVIDER = Provider("provider", Profile.model_validate(PROFILE))
+PROFILES = st.dictionaries(st.sampled_from([*Profile.model_fields]), JSON, max_size=5).map(lambda said: PROFILE | said)
+DISCOVERED = st.fixed_dictionaries(
+    {},
+    optional={
+        "issuer": st.just(_ISSUER) | JSON,
+        **dict.fromkeys(
+            ["authorization_endpoint", "token_endpoint", "jwks_uri", "pushed_authorization_request_endpoint"],
+            st.just(f"{_ISSUER}/a") | st.text(max_size=20) | JSON,
+        ),
+        "end_session_endpoint": JSON,
+    },
+)
 _FAMILY = "01980a3e-7c41-7d3a-9c0f-000000000001"
 REFRESHING = st.text() | st.text(max_size=43).map(f"{_FAMILY}.1.{{}}".format) | st.just(f"{_FAMILY}.1.{'A' * 43}")
 _CONTENT = st.sampled_from(
@@ -312,6 +348,16 @@ def _admit_octets(given: tuple[list[tuple[str, str]], bytes]) -> object:
 def _admit_form(given: tuple[list[tuple[str, str]], bytes]) -> object:
     request = _request(*given)
     return asyncio.run(bodies.admit_form(Headers(scope=request.scope), request.receive, largest=10_000))
+
+
+def _load_vault(content: bytes) -> Vault:
+    with _written("identities.json", content) as path:
+        return Vault.load(path)
+
+
+def _load_providers(content: bytes) -> list[Provider]:
+    with _written("provider.json", content) as path:
+        return [*Providers.load(path.parent)]
 
 
 def _read_private(content: bytes) -> list[signing.Key]:
@@ -458,6 +504,32 @@ PARSERS: Mapping[str, Parser] = {
     "services.auth.people.accounts.language_of": Parser(
         accounts.language_of, st.text(), (WrongLanguage,), _is_a_language
     ),
+    "services.auth.identities.numbers.read_number": Parser(
+        identity_numbers.read_number, st.from_regex(r"[0-9]{6} ?[0-9]{5}") | st.text(), (WrongIdentityNumber,)
+    ),
+    "services.auth.identities.vault.Vault.load": Parser(_load_vault, CONFIGURED, CONFIG),
+    "services.auth.identities.vault.Vault.open": Parser(
+        lambda text: VAULT.open("number", UUID(int=1), text), st.text() | SEALED_OR_NOT, (NotOurs,)
+    ),
+    "services.auth.identity_providers.discovery.read_keys": Parser(
+        discovery.read_keys,
+        st.dictionaries(st.just("keys"), st.lists(_KEY | JSON, max_size=4) | JSON),
+        (ProviderDistrusted,),
+    ),
+    "services.auth.identity_providers.discovery.read_metadata": Parser(
+        lambda said: discovery.read_metadata(said, PROVIDER), DISCOVERED, (ProviderDistrusted,)
+    ),
+    "services.auth.identity_providers.id_tokens.prove": Parser(
+        lambda token: id_tokens.prove(token, PROVIDER, {}, Expected("nonce", Assurance.LOW, 0.0)),
+        st.text() | ASSERTIONS,
+        (LogInFailed,),
+    ),
+    "services.auth.identity_providers.profiles.may_be_called": Parser(
+        profiles.may_be_called, st.text() | st.text(max_size=20).map("https://{}".format) | JSON
+    ),
+    "services.auth.identity_providers.profiles.Providers.load": Parser(
+        _load_providers, CONFIGURED | PROFILES.map(json.dumps).map(str.encode), CONFIG
+    ),
     "services.auth.limits.Limits.of_source": Parser(
         Limits(known_networks={ipaddress.ip_network("10.0.0.0/8"): 5_000}).of_source,
         st.text() | st.ip_addresses().map(str),
@@ -502,6 +574,8 @@ NOT_FROM_OUTSIDE = {
     "chassis.continuity.Continuity.prove": "compares positions of records that were read",
     "chassis.postgres.open_database": "takes an address that the settings have read",
     "chassis.settings.ServiceSettings.read": "is `settings.read`",
+    "services.auth.identity_providers.api.Returned.read": "puts together what FastAPI has read and bounded",
+    "services.auth.identity_providers.pages.language_of": "is `choose_language`, with the request's header",
     "contracts.privacy.reader_of": "reads annotations of this repository's own messages",
 }
 """What is called like a parser and is none, with the reason."""

@@ -8,6 +8,7 @@ import structlog
 from chassis import outbox, voids
 from chassis.failpoints import reach
 from chassis.postgres import Connection
+from chassis.tokens import Assurance
 from contracts.auth import TokensVoided
 from services.auth.keys import Chance, Keys
 from services.auth.rights import store as rights
@@ -22,10 +23,11 @@ SESSION_SECONDS = 8 * 3600
 
 
 class Method(StrEnum):
-    """How somebody has shown who they are; both are of low assurance."""
+    """How somebody has shown who they are; a code and a password are of low assurance."""
 
     CODE = "code"
     PASSWORD = "password"  # noqa: S105 -- the name of a way in. # nosec B105
+    PROVIDER = "provider"
 
 
 async def start(  # noqa: PLR0913 -- who, where, how, and with what it is made.
@@ -36,6 +38,7 @@ async def start(  # noqa: PLR0913 -- who, where, how, and with what it is made.
     keys: Keys,
     chance: Chance,
     method: Method = Method.CODE,
+    assurance: Assurance = Assurance.LOW,
     replacing: str | None = None,
 ) -> str:
     """Log an account in, note the browser as one that it knows, and give the session's token.
@@ -50,8 +53,9 @@ async def start(  # noqa: PLR0913 -- who, where, how, and with what it is made.
     token = chance.token()
     may_act_for = await rights.find_organisations_of(conn, account_id)
     only = may_act_for[0].organisation_id if len(may_act_for) == 1 else None
-    await store.insert_session(conn, keys.digest("session", token), account_id, method=method, organisation_id=only)
-    log.info("logged_in", account_id=str(account_id), assurance="low", method=method.value)
+    digest = keys.digest("session", token)
+    await store.insert_session(conn, digest, account_id, method=method, assurance=assurance, organisation_id=only)
+    log.info("logged_in", account_id=str(account_id), assurance=assurance.value, method=method.value)
     return token
 
 
@@ -99,9 +103,16 @@ async def end_others(conn: Connection, account_id: UUID, *, but: UUID) -> None:
         await _tell(conn, ended, "ended_by_its_person")
 
 
+async def end_elsewhere(conn: Connection, session_id: UUID) -> None:
+    """End a session whose provider has ended its own; one that is over already stays over."""
+    ended = await store.end_session_alone(conn, session_id)
+    if ended is not None:
+        await _tell(conn, ended, "ended_at_the_provider")
+
+
 async def end_reused(conn: Connection, session_id: UUID) -> None:
     """End a session of whose refresh tokens somebody has a copy (sec-A12)."""
-    ended = await store.end_reused_session(conn, session_id)
+    ended = await store.end_session_alone(conn, session_id)
     if ended is not None:
         await _tell(conn, ended, "refresh_token_reused")
 

@@ -48,15 +48,21 @@ class Ended:
 
 
 INSERT_SESSION = """
-insert into sessions (token_digest, account_id, method, organisation_id, ends_at)
-values ($1, $2, $3, $4, now() + interval '8 hours')"""
+insert into sessions (token_digest, account_id, method, assurance, organisation_id, ends_at)
+values ($1, $2, $3, $4, $5, now() + interval '8 hours')"""
 
 
-async def insert_session(
-    conn: Connection, token_digest: bytes, account_id: UUID, *, method: str, organisation_id: UUID | None
+async def insert_session(  # noqa: PLR0913 -- one argument a column.
+    conn: Connection,
+    token_digest: bytes,
+    account_id: UUID,
+    *,
+    method: str,
+    assurance: str,
+    organisation_id: UUID | None,
 ) -> None:
     """Start a session of at most 8 hours."""
-    await conn.execute(INSERT_SESSION, token_digest, account_id, method, organisation_id)
+    await conn.execute(INSERT_SESSION, token_digest, account_id, method, assurance, organisation_id)
 
 
 TOUCH_SESSION = """
@@ -127,14 +133,14 @@ async def end_session_by_id(conn: Connection, session_id: UUID, account_id: UUID
     return None if row is None else Ended(*row)
 
 
-END_REUSED_SESSION = """
+END_SESSION_ALONE = """
 update sessions set ended_at = now() where id = $1 and ended_at is null and ends_at > now()
 returning id, account_id, ended_at"""
 
 
-async def end_reused_session(conn: Connection, session_id: UUID) -> Ended | None:
-    """End the session of a refresh token that somebody has a copy of; None for one that is over."""
-    row = await conn.fetchrow(END_REUSED_SESSION, session_id)
+async def end_session_alone(conn: Connection, session_id: UUID) -> Ended | None:
+    """End a session whosever it is, for what has shown that it must end; None for one that is over."""
+    row = await conn.fetchrow(END_SESSION_ALONE, session_id)
     return None if row is None else Ended(*row)
 
 
