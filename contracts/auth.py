@@ -213,6 +213,18 @@ class PasswordChanged(Message, topic=ACCOUNTS, key="account_id"):
     changed_at: Time
 
 
+class AddressReplaced(Message, topic=ACCOUNTS, key="account_id"):
+    """An account has another address. Whoever reads mail at the one it had is told so, and not what the new one is.
+
+    `address` is the old one, `language` that of its reader. On the topic of accounts, as `PasswordChanged` is.
+    """
+
+    account_id: Id
+    address: Annotated[Sealed[Notifications], Privacy.PERSONAL]
+    language: Annotated[Sealed[Notifications], Privacy.PERSONAL]
+    replaced_at: Time
+
+
 class AccountBlocked(Message, topic=ACCOUNTS, key="account_id"):
     """Wrong passwords in a row have blocked an account in some browser until a time (L7). Its person is told, until then.
 

@@ -1,22 +1,40 @@
-"""Account mails: what else its person is told about an account; links and user names stay sealed until they are written."""
+"""Account mails: what else its person is told about an account; what is sealed stays so until it is written."""
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from chassis.postgres import Connection
 from chassis.sealing import Keyring, Place
-from contracts.auth import AccountBlocked, PasswordChanged, PasswordInstructionsRequested, UserNameRequested
+from chassis.texts import Language
+from contracts.auth import (
+    AccountBlocked,
+    AddressReplaced,
+    PasswordChanged,
+    PasswordInstructionsRequested,
+    UserNameRequested,
+)
 from contracts.message import Envelope
 from services.notifications import owing
 from services.notifications.store import Mail
 
 USER_NAME, INSTRUCTIONS = "user_name", "password_instructions"
-CHANGED, BLOCKED = "password_changed", "account_blocked"
-KINDS = (USER_NAME, INSTRUCTIONS, CHANGED, BLOCKED)
+CHANGED, BLOCKED, REPLACED = "password_changed", "account_blocked", "address_replaced"
+KINDS = (USER_NAME, INSTRUCTIONS, CHANGED, BLOCKED, REPLACED)
 
 NEWS = timedelta(days=7)
-"""So long a change of password is worth telling."""
+"""So long a change of password or address is worth telling."""
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """The account that a mail is about, in whatever state; the message brings the address."""
+
+    account_id: UUID
+    account_epoch: int = 1
+    account_version: int = 1
 
 
 async def owe_user_name(conn: Connection, requested: UserNameRequested, envelope: Envelope) -> None:
@@ -47,6 +65,20 @@ async def owe_block(conn: Connection, blocked: AccountBlocked, envelope: Envelop
     await owing.owe(conn, blocked, envelope, kind=BLOCKED, expires_at=blocked.until)
 
 
+async def owe_farewell(conn: Connection, replaced: AddressReplaced, envelope: Envelope) -> None:
+    """Owe the mail to the address that an account no longer has; it stays sealed until it is written."""
+    await owing.owe(
+        conn,
+        _About(replaced.account_id),
+        envelope,
+        kind=REPLACED,
+        expires_at=replaced.replaced_at + NEWS,
+        sealed_address=replaced.address.token,
+        language=Language(replaced.language.clear),
+        urgent=False,
+    )
+
+
 def user_name(mail: Mail, keyring: Keyring) -> Mapping[str, object]:
     """Give what the template needs; raises `CannotOpen`, as below."""
     return {"user_name": keyring.open(mail.sealed_code or "", _place(mail, "user_name"))}
@@ -65,6 +97,10 @@ def change(mail: Mail, _: Keyring) -> Mapping[str, object]:
 def block(mail: Mail, _: Keyring) -> Mapping[str, object]:
     left = (mail.expires_at - mail.owed_at).total_seconds()
     return {"address": mail.address, "expires_at": mail.expires_at, "minutes": max(1, math.ceil(left / 60))}
+
+
+def farewell(mail: Mail, _: Keyring) -> Mapping[str, object]:
+    return {"address": mail.address}
 
 
 def _place(mail: Mail, field: str) -> Place:

@@ -8,6 +8,7 @@ from contracts.auth import (
     AccountBlocked,
     AccountChanged,
     AccountErased,
+    AddressReplaced,
     OtpRequested,
     OtpRequestedV2,
     PasswordChanged,
@@ -60,6 +61,12 @@ async def owe_instructions_mail(conn: Connection, requested: PasswordInstruction
 @HANDLERS.on(PasswordChanged, lane=Lane.URGENT)
 async def owe_password_notice(conn: Connection, changed: PasswordChanged, envelope: Envelope) -> None:
     await account_mails.owe_change(conn, changed, envelope)
+    conn.context.rings.add(MAILS_BELL)
+
+
+@HANDLERS.on(AddressReplaced, lane=Lane.URGENT)
+async def owe_farewell(conn: Connection, replaced: AddressReplaced, envelope: Envelope) -> None:
+    await account_mails.owe_farewell(conn, replaced, envelope)
     conn.context.rings.add(MAILS_BELL)
 
 

@@ -42,6 +42,7 @@ KINDS: Mapping[str, Values] = {
     account_mails.INSTRUCTIONS: account_mails.instructions,
     account_mails.CHANGED: account_mails.change,
     account_mails.BLOCKED: account_mails.block,
+    account_mails.REPLACED: account_mails.farewell,
     **dict.fromkeys(access_mails.KINDS, access_mails.values),
 }
 """What the template of each kind of mail is given."""

@@ -36,7 +36,7 @@ class Mail:
     contact_version: int | None = None
     """With the epoch: the state of the account that the address is of."""
     sealed_address: str | None = None
-    """Where the message has brought the address itself."""
+    """Where the message has brought the address itself, whatever the account's is."""
 
 
 UPSERT_CONTACT = """
@@ -123,7 +123,8 @@ select m.id, m.claim, m.source, m.message_id, m.message_type, m.kind, m.account_
     m.traceparent, m.expires_at <= now() as expired,
     c.epoch as contact_epoch, c.version as contact_version, m.sealed_address
 from claimed m left join contacts c
-    on c.account_id = m.account_id and (c.epoch, c.version) >= (m.account_epoch, m.account_version)
+    on m.sealed_address is null and c.account_id = m.account_id
+    and (c.epoch, c.version) >= (m.account_epoch, m.account_version)
 order by m.urgent desc, m.due_at"""
 
 

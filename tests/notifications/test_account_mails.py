@@ -8,7 +8,13 @@ import pytest
 
 from chassis.arrival import Broken
 from chassis.texts import Language
-from contracts.auth import AccountBlocked, PasswordChanged, PasswordInstructionsRequested, UserNameRequested
+from contracts.auth import (
+    AccountBlocked,
+    AddressReplaced,
+    PasswordChanged,
+    PasswordInstructionsRequested,
+    UserNameRequested,
+)
 from contracts.message import Message
 from contracts.privacy import Sealed
 from deploy.local.mails import Mail
@@ -110,7 +116,7 @@ async def test_the_token_of_a_link_is_kept_nowhere_in_the_clear(auth: Auth, rows
     ("language", "said"),
     [
         ("nb", "om 15 minutter. Da kan du logge inn eller bestille et nytt passord."),
-        ("nn", "om 15 minutt. Då kan du logge inn eller tinge eit nytt passord."),
+        ("nn", "om 15 minutt. Då kan du logge inn eller bestille eit nytt passord."),
         ("en", "in 15 minutes. Then you can log in, or order a new password."),
     ],
 )
@@ -154,6 +160,41 @@ async def test_a_new_password_is_told_with_its_day_and_time_also_days_later(
     assert row["expires_at"] - row["owed_at"] > timedelta(days=6, hours=23)
     assert not row["urgent"]
     assert mail.subject
+
+
+OLD = "kari.gammel@example.no"
+
+
+@pytest.mark.parametrize(
+    ("language", "subject"),
+    [
+        ("nb", "Kontoen din har fått en annen e-postadresse"),
+        ("nn", "Kontoen din har fått ei anna e-postadresse"),
+        ("en", "Your account has another e-mail address"),
+    ],
+)
+async def test_the_old_address_of_an_account_is_told_without_the_new_one_and_whether_it_takes_the_mail_says_nothing_of_it(
+    auth: Auth, courier: Courier, mailbox: OverheardMailbox, rows: Rows, language: str, subject: str
+) -> None:
+    account_id = uuid4()
+    await auth.tell(account(account_id, KARI, version=2))
+    await auth.tell(
+        AddressReplaced(
+            account_id=account_id, address=Sealed(OLD), language=Sealed(language), replaced_at=datetime.now(UTC)
+        )
+    )
+    assert await rows.holding(OLD) == []
+    await drain(courier)
+    (mail,) = mailbox.mails.listed()
+    assert (mail.to, mail.subject) == ((OLD,), subject)
+    for part in (mail.text, mail.html):
+        assert OLD in part and KARI not in part
+    ((kind, event),) = await rows.events()
+    assert (kind, event["account_version"], event["account_epoch"]) == ("notifications.MailDelivered.v1", None, None)
+
+
+async def test_a_block_is_said_in_the_subject_as_it_is_for_a_known_device_still_works(sent: Any) -> None:
+    assert (await sent(block(uuid4(), minutes=15))).subject == "Kontoen din er midlertidig blokkert"
 
 
 @pytest.mark.rule("G1", "U5", "U16")

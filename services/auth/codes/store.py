@@ -250,7 +250,7 @@ async def use_link(conn: Connection, token_digest: bytes) -> UUID | None:
 
 END_CHALLENGES = """
 update challenges set used_at = now()
-where browser_digest = $1 and address_digest = $2 and purpose = $3 and used_at is null"""
+where browser_digest = $1 and address_digest = $2 and (purpose = $3 or $4) and used_at is null"""
 
 NOTE_SUCCESS = "update code_attempts set succeeded = true where id = $1"
 
@@ -258,9 +258,9 @@ NOTE_SUCCESS = "update code_attempts set succeeded = true where id = $1"
 async def note_success(
     conn: Connection, *, attempt_id: int, browser_digest: bytes, login_digest: bytes, purpose: Purpose
 ) -> None:
-    """Note a try as right, and the other codes of this browser, address and purpose as used up."""
+    """Note a try as right, and the other codes of this browser, address and purpose as used up; all, when it sets a password."""
     await conn.execute(NOTE_SUCCESS, attempt_id)
-    await conn.execute(END_CHALLENGES, browser_digest, login_digest, purpose)
+    await conn.execute(END_CHALLENGES, browser_digest, login_digest, purpose, purpose.sets_password)
 
 
 END_ALL_CHALLENGES = "update challenges set used_at = now() where used_at is null and expires_at > now()"

@@ -146,6 +146,7 @@ async def set_new(
     changed_at = await store.replace_password(conn, account_id, kept)
     if changed_at is None:
         return False
+    await security.void_codes(conn, account_id)
     await security.void_tokens(conn, account_id, except_session=except_session)
     account = await people.get_account(conn, account_id)
     await outbox.add(

@@ -172,14 +172,10 @@ insert into passwords (account_id, hash) select id, $2 from accounts where id = 
 on conflict on constraint passwords_pk do update set hash = excluded.hash, changed_at = now()
 returning changed_at"""
 
-END_CODES = "update challenges set used_at = now() where account_id = $1 and used_at is null and expires_at > now()"
-
 
 async def replace_password(conn: Connection, account_id: UUID, kept: str) -> datetime | None:
-    """Set an account's password; codes and links from before are used up. None for one that may not log in."""
+    """Set an account's password. None for one that may not log in."""
     changed_at: datetime | None = await conn.fetchval(UPSERT_HASH, account_id, kept)
-    if changed_at is not None:
-        await conn.execute(END_CODES, account_id)
     return changed_at
 
 

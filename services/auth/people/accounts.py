@@ -1,6 +1,7 @@
 """Accounts: who may log in; every change is told with the whole state."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import structlog
 from chassis import outbox
 from chassis.postgres import Connection
 from chassis.texts import Language
-from contracts.auth import AccountChanged, AccountErased
+from contracts.auth import AccountChanged, AccountErased, AddressReplaced
 from contracts.privacy import Sealed
 from services.auth.people import store
 from services.auth.people.addresses import Address
@@ -50,6 +51,14 @@ async def switch_off(conn: Connection, account_id: UUID) -> bool:
     await outbox.add(conn, state_of(account))
     log.info("account_switched_off", account_id=str(account_id))
     return True
+
+
+async def tell_old_address(conn: Connection, account_id: UUID, old: Address, language: str, moment: datetime) -> None:
+    """Owe a mail to the address that an account had until now: who reads it there may not know of the change."""
+    address: Sealed[Any] = Sealed(old)
+    sealed: Sealed[Any] = Sealed(language)
+    await outbox.add(conn, AddressReplaced(account_id=account_id, address=address, language=sealed, replaced_at=moment))
+    log.info("old_address_told", account_id=str(account_id))
 
 
 def language_of(text: str) -> Language:

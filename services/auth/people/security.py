@@ -13,6 +13,11 @@ from services.auth.people import store
 log = structlog.get_logger()
 
 
+async def void_codes(conn: Connection, account_id: UUID) -> None:
+    """Let no code or link that lies in a mailbox do anything any more; the caller has locked the account."""
+    await store.void_codes(conn, account_id)
+
+
 async def void_tokens(conn: Connection, account_id: UUID, *, except_session: UUID | None = None) -> None:
     """End an account's sessions, but for one if it is named, and tell every service that its access tokens are void.
 

@@ -184,6 +184,17 @@ async def raise_security_epoch(
     return row[0], row[1]
 
 
+# What is left looks like what a stranger asked for: who asked in another browser learns nothing from it.
+VOID_CODES = """
+update challenges set code_digest = null
+where account_id = $1 and code_digest is not null and used_at is null and expires_at > now()"""
+
+
+async def void_codes(conn: Connection, account_id: UUID) -> None:
+    """Make the codes and links that were issued to an account good for nothing."""
+    await conn.execute(VOID_CODES, account_id)
+
+
 LOCK_ACCOUNTS = """
 select id, address, language, active, current_epoch(), version from accounts
 where id > $1 order by id limit $2 for no key update"""

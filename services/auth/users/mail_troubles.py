@@ -27,6 +27,14 @@ async def note(conn: Connection, bounced: MailBounced) -> None:
 
 
 async def end(conn: Connection, delivered: MailDelivered) -> None:
-    """Forget a trouble that is older than a mail that arrived."""
-    if await store.delete_trouble(conn, delivered.account_id, before=delivered.delivered_at):
+    """Forget a trouble that is older than a mail that arrived at the same address."""
+    if delivered.account_epoch is None or delivered.account_version is None:
+        return
+    if await store.end_trouble(
+        conn,
+        delivered.account_id,
+        epoch=delivered.account_epoch,
+        version=delivered.account_version,
+        before=delivered.delivered_at,
+    ):
         log.info("mail_trouble_ended", account_id=str(delivered.account_id))

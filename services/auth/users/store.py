@@ -185,12 +185,23 @@ async def note_trouble(  # noqa: PLR0913 -- one argument a column.
     return status == "INSERT 0 1"
 
 
-DELETE_TROUBLE = "delete from mail_troubles where account_id = $1 and ($2::timestamptz is null or noted_at < $2)"
+DELETE_TROUBLE = "delete from mail_troubles where account_id = $1"
 
 
-async def delete_trouble(conn: Connection, account_id: UUID, *, before: datetime | None = None) -> bool:
-    """Forget the trouble with an account's address, or that from before a time; False where there was none."""
-    return await conn.execute(DELETE_TROUBLE, account_id, before) == "DELETE 1"
+async def delete_trouble(conn: Connection, account_id: UUID) -> None:
+    """Forget the trouble with an account's address."""
+    await conn.execute(DELETE_TROUBLE, account_id)
+
+
+END_TROUBLE = """
+delete from mail_troubles t using accounts a
+where t.account_id = $1 and t.noted_at < $4 and a.id = t.account_id
+  and current_epoch() = $2 and coalesce((a.field_versions ->> 'address')::integer, 0) <= $3"""
+
+
+async def end_trouble(conn: Connection, account_id: UUID, *, epoch: int, version: int, before: datetime) -> bool:
+    """Forget a trouble from before a time, unless the address was replaced after this version; False where there was none."""
+    return await conn.execute(END_TROUBLE, account_id, epoch, version, before) == "DELETE 1"
 
 
 DELETE_GRANTS_OF_GONE = """

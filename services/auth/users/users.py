@@ -107,7 +107,8 @@ async def edit(  # noqa: PLR0913 -- whose user, in which state, and what of it.
 ) -> User:
     """Change what `changes` names of a user who is still as `tag` says, and give them as they are now.
 
-    A corrected address is no longer in trouble. Whoever is switched off is logged out everywhere at once (sec-A10).
+    A corrected address is no longer in trouble; what was mailed to the old one opens nothing any more, and whoever reads it
+    is told. Whoever is switched off is logged out everywhere at once (sec-A10).
     Raises `UserChanged` naming what is new, `AddressTaken`, `UserNameTaken`, `LastSuperuser` and `NoSuchUser`.
     """
     await grants.refuse_support(conn, giver.account_id)
@@ -123,12 +124,17 @@ async def edit(  # noqa: PLR0913 -- whose user, in which state, and what of it.
         return user
     await accounts.edit(conn, user_id, shall_be, changed)
     reach("users.edited")
-    if "address" in changed:
-        await store.delete_trouble(conn, user_id)
     if "active" in changed and not shall_be.active:
         await grants.refuse_last_superuser(conn, organisation_id, without=user_id)
+        await security.void_codes(conn, user_id)
         await security.void_tokens(conn, user_id)
-    return await get(conn, organisation_id, user_id)
+    if "address" in changed:
+        await security.void_codes(conn, user_id)
+        await store.delete_trouble(conn, user_id)
+    edited = await get(conn, organisation_id, user_id)
+    if "address" in changed:
+        await accounts.tell_old_address(conn, user_id, user.address, user.language, edited.changed_at)
+    return edited
 
 
 def _as_it_shall_be(user: User, changes: Mapping[str, Any]) -> Edit:
@@ -175,4 +181,5 @@ async def deactivate(conn: Connection, organisation_id: UUID, account_id: UUID) 
         raise NoSuchAccount
     if user.active:
         await accounts.edit(conn, account_id, _as_it_shall_be(user, {"active": False}), ["active"])
+        await security.void_codes(conn, account_id)
         await security.void_tokens(conn, account_id)

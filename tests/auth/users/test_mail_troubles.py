@@ -36,10 +36,15 @@ class Post:
         async with self.town.conn() as conn:
             await consumers.note_mail_trouble(conn, fact, ENVELOPE)
 
-    async def delivered(self, *, minutes: int) -> None:
-        moment = NOON + timedelta(minutes=minutes)
+    async def delivered(self, version: int | None, *, minutes: int) -> None:
         fact = MailDelivered(
-            mail_id=uuid4(), account_id=self.kari, about=uuid4(), kind="login_code", delivered_at=moment
+            mail_id=uuid4(),
+            account_id=self.kari,
+            about=uuid4(),
+            kind="login_code",
+            delivered_at=NOON + timedelta(minutes=minutes),
+            account_epoch=None if version is None else 1,
+            account_version=version,
         )
         async with self.town.conn() as conn:
             await consumers.end_mail_trouble(conn, fact, ENVELOPE)
@@ -92,11 +97,23 @@ async def test_a_bounce_of_nobody_knows_which_address_marks_none(
 
 async def test_a_mail_that_arrives_later_ends_the_trouble_and_one_from_before_does_not(post: Post) -> None:
     await post.bounced(1, minutes=10)
-    await post.delivered(minutes=5)
+    await post.delivered(1, minutes=5)
     assert await post.seen() is not None
     await post.bounced(1, minutes=2)
     assert (await post.seen())["noted_at"] == "2026-11-23T12:10:00Z"
-    await post.delivered(minutes=15)
+    await post.delivered(1, minutes=15)
+    assert await post.seen() is None
+
+
+@pytest.mark.parametrize("version", [1, None])
+async def test_a_mail_that_arrives_at_the_old_address_says_nothing_of_the_new_one(
+    post: Post, version: int | None
+) -> None:
+    await post.boss.edit(post.kari, "*", address="kari.n@example.no")
+    await post.bounced(2)
+    await post.delivered(version, minutes=5)
+    assert await post.seen() is not None
+    await post.delivered(2, minutes=6)
     assert await post.seen() is None
 
 
