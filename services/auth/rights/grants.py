@@ -97,12 +97,11 @@ async def take(conn: Connection, giver: Giver, account_id: UUID, organisation_id
 
 
 async def refuse_last_superuser(conn: Connection, organisation_id: UUID, *, without: UUID) -> None:
-    """Raise `LastSuperuser` if an account is the only active one that manages an organisation's users.
+    """Raise `LastSuperuser` where nobody but one account manages an organisation's users, wherever they are at home.
 
     The caller has locked the organisation, so that two superusers do not take each other's rights at once.
     """
-    left = await store.find_holders(conn, organisation_id, SUPERUSER_GROUPS, limit=2)
-    if not set(left) - {without}:
+    if not await store.others_hold(conn, organisation_id, SUPERUSER_GROUPS, besides=without):
         raise LastSuperuser
 
 

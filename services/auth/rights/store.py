@@ -168,6 +168,14 @@ async def holds_anywhere(conn: Connection, account_id: UUID, groups: Sequence[st
     return bool(await conn.fetchval(SELECT_HOLDS_ANYWHERE, account_id, groups))
 
 
+SELECT_OTHERS_HOLD = "select others_hold($1, $2::text[], $3)"
+
+
+async def others_hold(conn: Connection, organisation_id: UUID, groups: Sequence[str], *, besides: UUID) -> bool:
+    """Tell whether an active account but one has one of these groups in an organisation, whatever the scope sees."""
+    return bool(await conn.fetchval(SELECT_OTHERS_HOLD, organisation_id, groups, besides))
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     account_id: UUID
