@@ -76,6 +76,13 @@ class UserQuery(BaseModel):
         return users.wanted(active=self.active, group=self.group, trouble=self.mail_trouble, text=self.text)
 
 
+class _Added(BaseModel):
+    """A user as they were when they were added, which the same request gets again."""
+
+    user: UserView
+    tag: str
+
+
 def organisation_of(caller: Caller) -> UUID:
     """Name the organisation that the caller acts for: the need has asked for one."""
     assert caller.organisation_id is not None  # noqa: S101 -- `needs` refuses who has chosen none.
@@ -152,12 +159,14 @@ def _add_adding(routes: APIRouter, front: Front) -> None:
             body.address, body.language.value, body.user_name, body.full_name, groups=tuple(dict.fromkeys(body.groups))
         )
 
-        async def work() -> UserView:
+        async def work() -> _Added:
             user = await users.add(conn, giver_of(caller), organisation_id, new)
-            return tagged(response, user, accept_language)
+            return _Added(user=user_view(user, language_for(accept_language)), tag=user.tag)
 
         async with front.database.transaction() as conn:
-            return await idempotency.once(conn, request_key, UserView, work)
+            added = await idempotency.once(conn, request_key, _Added, work)
+        response.headers["ETag"] = f'"{added.tag}"'
+        return added.user
 
 
 def _add_editing(routes: APIRouter, front: Front) -> None:

@@ -10,7 +10,7 @@ from services.auth import cursors
 from services.auth.organisations.store import Organisation
 from services.auth.rights.grants import OPERATOR
 from tests.auth.town import PAYROLL, STAFF_SUPERUSER, SUPERUSER, SUPPORT, Acting, Town
-from tests.auth.world import Owner
+from tests.auth.world import PASSWORD, Owner
 
 NAMES = ["Åse Berg", "Anne Dal", "Øyvind Fjell", "Ærlig Haug", "Zoran Li"]
 IN_ORDER = ["Anne Dal", "Zoran Li", "Ærlig Haug", "Øyvind Fjell", "Åse Berg"]
@@ -73,6 +73,10 @@ async def test_a_user_is_added_once_however_often_the_request_comes(boss: Acting
     body = {"address": "kari@example.no"}
     first, again = [await boss.send("POST", "/users", json=body, headers=key) for _ in range(2)]
     assert first.json() == again.json()
+    assert (again.status_code, again.headers["etag"]) == (201, first.headers["etag"])
+    await boss.edit(UUID(first.json()["id"]), first.headers["etag"], full_name="Kari")
+    late = await boss.send("POST", "/users", json=body, headers=key)
+    assert (late.json(), late.headers["etag"]) == (first.json(), first.headers["etag"])
     assert await owner.fetchval("select count(*) from auth.accounts") == 2
 
 
@@ -206,6 +210,70 @@ async def test_a_user_is_switched_off_logged_out_at_once_and_switched_on_again(
     assert (await boss.edit(kari, off.headers["etag"], active=True)).json()["active"] is True
     assert [fact["active"] for fact in await town.told("AccountChanged")][-2:] == [False, True]
     assert (await (await town.world.logged_in("kari@example.no")).session()).status_code == 200
+
+
+LINK = "/v1/password-instructions"
+
+
+@pytest.mark.goal("sec-A1", "sec-A9")
+@pytest.mark.parametrize("change", [{"address": "kari.n@example.no"}, {"active": False}])
+async def test_what_was_mailed_before_an_address_was_replaced_or_a_user_switched_off_opens_nothing_and_looks_like_a_strangers(
+    town: Town, ours: Organisation, boss: Acting, change: dict[str, Any]
+) -> None:
+    kari = await town.user(ours, "kari@example.no")
+    browser, reader = town.world.browser(), town.world.browser()
+    challenge, mail = await town.world.asked("kari@example.no", browser)
+    assert (await reader.send("POST", LINK, json={"user_name": "kari@example.no"})).status_code == 202
+    await town.world.issue_all()
+    (told,) = await town.world.told("auth.PasswordInstructionsRequested.v1")
+    assert (await boss.edit(kari, "*", **change)).status_code == 200
+    if "active" in change:
+        await boss.edit(kari, "*", active=True)
+    assert [each["challenge_id"] for each in await browser.listed()] == [challenge["challenge_id"]]
+    assert (await browser.redeem(challenge, mail.code)).status_code == 403
+    new = {"token": told["token"], "new_password": PASSWORD, "confirmation": PASSWORD}
+    assert (await reader.send("POST", f"{LINK}/redemptions", json=new)).status_code == 403
+    assert (await town.world.logged_in(change.get("address", "kari@example.no"))).cookies
+
+
+async def test_the_old_address_is_told_that_it_was_replaced_and_nothing_else_is(
+    town: Town, ours: Organisation, boss: Acting, owner: Owner
+) -> None:
+    kari = await town.user(ours, "kari@example.no")
+    await boss.edit(kari, "*", full_name="Kari Li")
+    assert await town.world.told("auth.AddressReplaced.v1") == []
+    await boss.edit(kari, "*", address="kari.n@example.no", language="nn")
+    (told,) = await town.world.told("auth.AddressReplaced.v1")
+    assert told == {
+        "account_id": str(kari),
+        "address": "kari@example.no",
+        "language": "nb",
+        "replaced_at": told["replaced_at"],
+    }
+    payload = await owner.fetchval("select payload from auth.outbox where type = 'auth.AddressReplaced.v1'")
+    assert b"example.no" not in bytes(payload)
+
+
+@pytest.mark.rule("L12")
+async def test_a_superuser_who_is_at_home_elsewhere_counts_as_one_that_is_left(
+    town: Town, ours: Organisation, boss: Acting
+) -> None:
+    kari = await town.user(ours, "kari@example.no")
+    advisers = await town.organisation("Rådgiver AS")
+    adviser = town.acting(await town.user(advisers, "adviser@example.no"), ours)
+    await town.put(adviser.account_id, ours, SUPERUSER)
+    assert (await boss.send("DELETE", f"/users/{boss.account_id}/groups/{SUPERUSER}")).status_code == 204
+    assert (await adviser.edit(kari, "*", active=False)).status_code == 200
+    assert (await adviser.send("DELETE", f"/users/{kari}")).status_code == 204
+    await town.put(boss.account_id, ours, SUPERUSER)
+    there = town.acting(await town.user(advisers, "chief@example.no", SUPERUSER), advisers)
+    await town.user(advisers, "second@example.no", SUPERUSER)
+    assert (await there.edit(adviser.account_id, "*", active=False)).status_code == 200
+    for answer in (
+        await boss.edit(boss.account_id, "*", active=False),
+        await boss.send("DELETE", f"/users/{boss.account_id}"),
+    ):
+        assert (answer.status_code, answer.json()["type"]) == (409, "urn:samband:auth:last-superuser")
 
 
 async def test_the_last_superuser_is_neither_switched_off_nor_erased(boss: Acting) -> None:
