@@ -1,5 +1,6 @@
 """Editing: a superuser changes users, several times at once, and gives and takes their rights."""
 
+import asyncio
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,13 +8,12 @@ from uuid import UUID, uuid4
 
 import httpx2
 
-from tests.faults.giving import Giver, outcome_of
+from tests.faults.giving import AGAIN_SECONDS, Giver, outcome_of
 from tests.faults.history import Command, Kind, Outcome
 from tests.faults.visitor import Visitor
 
 EDITORS, EDITS = 2, 4
 GROUPS, TURNS = ("cases.payroll", "cases.reporter"), 4
-LOOKS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ class Editing:
 
     async def _look(self, user_id: str) -> Seen | None:
         """Look until somebody answers; None when nobody does for a while."""
-        for _ in range(LOOKS):
+        until = asyncio.get_running_loop().time() + AGAIN_SECONDS
+        while asyncio.get_running_loop().time() < until:
             try:
                 answer = await self._superuser.see(user_id)
             except httpx2.TransportError:
