@@ -34,6 +34,8 @@ class Assertion:
     token_id: str
     expires: int
     """Seconds since 1970."""
+    not_before: int
+    """As above; 0 where the system does not say."""
 
 
 class _Claims(BaseModel):
@@ -43,6 +45,7 @@ class _Claims(BaseModel):
     sub: str
     aud: str | list[str]
     exp: Annotated[int, Field(ge=0, lt=2**36)]
+    nbf: Annotated[int, Field(ge=0, lt=2**36)] = 0
     jti: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[!-~]+$")]
 
 
@@ -65,7 +68,7 @@ def prove(assertion: str, systems: Systems, audiences: Collection[str]) -> Asser
     named = [claims.aud] if isinstance(claims.aud, str) else claims.aud
     if len(named) != 1 or named[0] not in audiences:
         raise NotProven("for somebody else")
-    return Assertion(system, claims.jti, claims.exp)
+    return Assertion(system, claims.jti, claims.exp, claims.nbf)
 
 
 def _key_of(header: Mapping[str, Any], system: System) -> Key:

@@ -212,16 +212,21 @@ async def rotate_family(conn: Connection, family_id: UUID, number: int) -> Rotat
 INSERT_ASSERTION = """
 insert into client_assertions (system, token_id, expires_at)
 select $1, $2, to_timestamp($3::bigint)
-where to_timestamp($3::bigint) > now() and to_timestamp($3::bigint) <= now() + make_interval(secs => $4)
+where to_timestamp($3::bigint) > now() and to_timestamp($3::bigint) <= now() + make_interval(secs => $4::float8 + $6::float8)
+  and to_timestamp($5::bigint) <= now() + make_interval(secs => $6::float8)
 on conflict on constraint client_assertions_once do nothing
 returning true"""
 
 
-async def insert_assertion(
-    conn: Connection, system: str, token_id: str, *, expires: int, within_seconds: float
+async def insert_assertion(  # noqa: PLR0913 -- what a proof says of itself, and what is allowed.
+    conn: Connection, system: str, token_id: str, *, expires: int, not_before: int, within_seconds: float, skew: float
 ) -> bool:
-    """Take a system's proof, once, if it expires after now and within so many seconds; False where it is not taken."""
-    return bool(await conn.fetchval(INSERT_ASSERTION, system, token_id, expires, within_seconds))
+    """Take a system's proof, once, if it is good now and expires within so many seconds; False where it is not taken.
+
+    The system's clock may be ahead by `skew` seconds.
+    """
+    values = (system, token_id, expires, within_seconds, not_before, skew)
+    return bool(await conn.fetchval(INSERT_ASSERTION, *values))
 
 
 @dataclass(frozen=True, slots=True)

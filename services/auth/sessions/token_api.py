@@ -153,10 +153,17 @@ class _Endpoint:
             raise ClientNotProven from None
         if form.client_id not in {"", assertion.system.name}:  # RFC 7521, 4.2.
             raise ClientNotProven
-        within = LONGEST_SECONDS + identity.clock_skew
-        name, token_id = assertion.system.name, assertion.token_id
-        if not await store.insert_assertion(conn, name, token_id, expires=assertion.expires, within_seconds=within):
-            log.info("client_assertion_refused", reason="used before, or out of time", system=name)
+        taken = await store.insert_assertion(
+            conn,
+            assertion.system.name,
+            assertion.token_id,
+            expires=assertion.expires,
+            not_before=assertion.not_before,
+            within_seconds=LONGEST_SECONDS,
+            skew=identity.clock_skew,
+        )
+        if not taken:
+            log.info("client_assertion_refused", reason="used before, or out of time", system=assertion.system.name)
             raise ClientNotProven
         return assertion
 

@@ -83,6 +83,7 @@ async def signed_in_at(browser: Browser, proof: str, audience: str = "cases", **
         (lambda: assertion(CURVED), {}),
         (lambda: assertion(aud=[f"{ISSUER}/v1/oauth/token"]), {}),
         (lambda: assertion(header={"typ": "client-authentication+jwt"}, nonce="x", iat=1), {"client_id": "shop"}),
+        (lambda: assertion(nbf=int(time.time()) + 30), {}),
         (lambda: assertion(header={"typ": None}), {"scope": "all", "resource": ""}),
     ],
 )
@@ -217,6 +218,9 @@ FORTY: dict[str, Callable[[], str]] = {
     "exp a text": lambda: assertion(exp=str(int(time.time()) + 60)),
     "exp a fraction": lambda: assertion(exp=time.time() + 60.5),
     "exp infinite": lambda: signed(HEADER, json.dumps(claims(exp=float("inf"))).encode(), KEY),
+    "nbf ahead": lambda: assertion(exp=int(time.time()) + 300, nbf=int(time.time()) + 90),
+    "nbf beyond the calendar": lambda: assertion(nbf=2**62),
+    "nbf a text": lambda: assertion(nbf="0"),
     "jti missing": lambda: assertion(jti=None),
     "jti empty": lambda: assertion(jti=""),
     "jti too long": lambda: assertion(jti="x" * 256),
