@@ -1,5 +1,6 @@
 """Access tokens: a minute's proof for one service, with the rights of this moment there, void with their session."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -142,6 +143,26 @@ async def test_a_session_that_is_over_gives_no_token(world: World, owner: Owner,
         401,
         401,
     ]
+
+
+@pytest.mark.goal("sec-A10")
+async def test_a_token_that_is_given_in_the_moment_of_the_log_out_is_void_or_not_given(
+    world: World, owner: Owner
+) -> None:
+    world = world.limited(codes_per_quarter=50)
+    await world.add(KARI)
+    given = 0
+    for _ in range(8):
+        browser = await world.logged_in(KARI)
+        asking = [asyncio.create_task(give(browser, "auth")) for _ in range(3)]
+        answers = [*await asyncio.gather(*asking[:2], browser.send("DELETE", "/v1/session"), *asking[2:])]
+        told = [answer.json()["access_token"] for answer in answers if answer.status_code == httpx2.codes.CREATED]
+        async with world.database.transaction() as conn:
+            sessions_void, _ = await voids.find_voided(conn)
+        assert {read(world, token, "auth").session_id for token in told} <= sessions_void
+        assert {answer.status_code for answer in answers} <= {201, 204, 401}
+        given += len(told)
+    assert given > 0
 
 
 @pytest.mark.goal("sec-A10")
