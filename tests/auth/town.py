@@ -46,10 +46,11 @@ class Acting:
     app: FastAPI
     account_id: UUID
     organisation_id: UUID | None
+    source: str = "127.0.0.1"
 
     async def send(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> Response:
         who = {CALLER: f"{self.account_id} {self.organisation_id or ''}", "Accept-Language": "en", **(headers or {})}
-        transport = httpx2.ASGITransport(self.app, raise_app_exceptions=False)
+        transport = httpx2.ASGITransport(self.app, raise_app_exceptions=False, client=(self.source, 40_000))
         async with httpx2.AsyncClient(transport=transport, base_url="https://auth.example.no") as client:
             return await client.request(method, f"/v1{path}", headers=who, **body)
 

@@ -19,6 +19,7 @@ from services.auth.access_orders.access_orders import Decision, Wish
 from services.auth.access_orders.errors import NoSuchOrder, TooManyOrders
 from services.auth.errors import WrongCursor
 from services.auth.front import Front
+from services.auth.limits import network_of
 from services.auth.organisations.errors import WrongNumber
 from services.auth.organisations.numbers import Number, read_number
 from services.auth.people.addresses import TypedAddress
@@ -145,7 +146,7 @@ def _add_ordering(routes: APIRouter, front: Front) -> None:
             body.groups,
             body.message,
         )
-        source = front.keys.digest("source", front.source_of(request))
+        source = front.keys.digest("source", network_of(front.source_of(request)))
         most = front.settings.access_orders_per_hour
         async with front.database.transaction() as conn:
             ordered_at = await access_orders.order(conn, wish, source_digest=source, most=most)

@@ -27,12 +27,15 @@ class Order:
     decided_at: datetime | None
 
 
+LOCK_SOURCE = "select pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 2))"
+
 COUNT_ORDERS = """
 select count(*) from access_orders where source_digest = $1 and ordered_at > now() - interval '1 hour'"""
 
 
 async def count_orders(conn: Connection, source_digest: bytes) -> int:
-    """Count what was ordered from one network address in an hour."""
+    """Count what was ordered from one network address in an hour; nobody else orders from there until the transaction ends."""
+    await conn.execute(LOCK_SOURCE, source_digest)
     return int(await conn.fetchval(COUNT_ORDERS, source_digest))
 
 

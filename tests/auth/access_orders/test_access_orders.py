@@ -1,6 +1,7 @@
 """Somebody orders access, and whoever may give it decides (C3, U29)."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -193,6 +194,32 @@ async def test_a_network_orders_so_often_an_hour_and_then_no_more(town: Town, ou
     assert answers[-1].headers["retry-after"] == "3600"
     await owner.execute("update auth.access_orders set ordered_at = ordered_at - interval '1 hour'")
     assert (await stranger(town).send("POST", "/access-orders", json=body)).status_code == 202
+
+
+async def test_a_subscriber_orders_no_more_often_at_once_or_from_all_the_addresses_that_he_has(
+    town: Town, ours: Organisation, owner: Owner
+) -> None:
+    body = {**ORDER, "organisation_id": str(ours.id)}
+    most = town.world.settings.access_orders_per_hour
+    sources = [f"2001:db8:0:1::{number:x}" for number in range(1, most + 6)]
+    answers = await asyncio.gather(
+        *(replace(stranger(town), source=source).send("POST", "/access-orders", json=body) for source in sources)
+    )
+    assert sorted(answer.status_code for answer in answers) == [202] * most + [429] * 5
+    elsewhere = replace(stranger(town), source="2001:db8:0:2::1")
+    assert (await elsewhere.send("POST", "/access-orders", json=body)).status_code == 202
+
+
+@pytest.mark.goal("sec-P6")
+async def test_what_somebody_ordered_goes_with_their_account(
+    town: Town, ours: Organisation, boss: Acting, owner: Owner
+) -> None:
+    await ordered(town, organisation_id=str(ours.id))
+    (order,) = await waiting(boss)
+    answer = await boss.send("POST", f"/access-orders/{order['id']}/decisions", json={"granted": True})
+    assert await owner.fetchval("select count(*) from auth.access_orders") == 1
+    assert (await boss.send("DELETE", f"/users/{answer.json()['account_id']}")).status_code == 204
+    assert await owner.fetchval("select count(*) from auth.access_orders") == 0
 
 
 BAD: dict[str, list[Any]] = {
