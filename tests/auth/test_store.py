@@ -11,6 +11,7 @@ from services.auth.identity_providers import store as identity_providers
 from services.auth.passwords import store as passwords
 from services.auth.sessions import store as sessions
 from services.auth.terms import store as terms
+from services.auth.users import store as users
 from tests.auth.rooms import modules
 from tests.auth.world import Owner, World, age
 
@@ -38,6 +39,9 @@ async def test_every_statement_fits_the_schema(world: World) -> None:
     ("statement", "values", "index"),
     [
         (codes.CLAIM_ASK, (), "challenges_unsettled"),
+        (users.SELECT_USERS_BY_NAME, (uuid4(), *[None] * 5, "kari", uuid4(), 50), "accounts_by_name"),
+        (users.SELECT_USERS_BY_ADDRESS, (uuid4(), *[None] * 7, 50), "accounts_by_address"),
+        (users.SELECT_USERS_BY_CHANGE, (uuid4(), *[None] * 5, "0", uuid4(), 50), "accounts_by_change"),
         (codes.USE_LINK, (b"d",), "challenges_link"),
         (passwords.INSERT_ATTEMPT, (b"s", 300), "password_attempts_of_source"),
         (passwords.SELECT_CANDIDATE, ("kari", b"b"), "accounts_user_name_once"),

@@ -21,5 +21,8 @@ def read_name(text: str) -> FullName:
 
 
 def sort_key(name: str) -> str:
-    """Give the text by which a name is sorted and searched, in a database that compares code points: æ, ø and å last."""
-    return unicodedata.normalize("NFKC", name).casefold().translate(_LAST)
+    """Give the text by which a name is sorted and searched, in a database that compares code points: æ, ø and å last.
+
+    It is no longer than a name: some letters fold into eighteen, which would fit neither an index nor a cursor.
+    """
+    return unicodedata.normalize("NFKC", name).casefold().translate(_LAST)[:LONGEST]

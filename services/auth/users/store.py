@@ -93,7 +93,7 @@ where a.organisation_id = $1 and ($2::boolean is null or a.active = $2)
   and ($3::text is null or exists (select from grants where membership_id = m.id and group_name = $3))
   and ($4::boolean is null or (t.account_id is not null) = $4)
   and ($5::text is null or strpos(a.address, $5) > 0 or strpos(a.user_name_key, $5) > 0 or strpos(a.name_key, $6) > 0)
-  and ($7::text is null or (a.name_key, a.id) > ($7, $8::uuid))
+  and (a.name_key, a.id) > (coalesce($7::text, ''), coalesce($8::uuid, '00000000-0000-0000-0000-000000000000'))
 order by a.name_key, a.id limit $9"""
 
 SELECT_USERS_BY_ADDRESS = """
@@ -107,10 +107,10 @@ where a.organisation_id = $1 and ($2::boolean is null or a.active = $2)
   and ($3::text is null or exists (select from grants where membership_id = m.id and group_name = $3))
   and ($4::boolean is null or (t.account_id is not null) = $4)
   and ($5::text is null or strpos(a.address, $5) > 0 or strpos(a.user_name_key, $5) > 0 or strpos(a.name_key, $6) > 0)
-  and ($7::text is null or (a.address, a.id) > ($7, $8::uuid))
+  and (a.address, a.id) > (coalesce($7::text, ''), coalesce($8::uuid, '00000000-0000-0000-0000-000000000000'))
 order by a.address, a.id limit $9"""
 
-# Times travel in the cursor as microseconds since 1970: text that sorts as they do, the newest last.
+# Times travel in the cursor as microseconds since 1970.
 SELECT_USERS_BY_CHANGE = """
 select a.id, a.address, a.user_name, a.full_name, a.language, a.active, current_epoch() as epoch, a.version, a.changed_at,
     coalesce(m.version, 0) as membership_version,
@@ -122,8 +122,9 @@ where a.organisation_id = $1 and ($2::boolean is null or a.active = $2)
   and ($3::text is null or exists (select from grants where membership_id = m.id and group_name = $3))
   and ($4::boolean is null or (t.account_id is not null) = $4)
   and ($5::text is null or strpos(a.address, $5) > 0 or strpos(a.user_name_key, $5) > 0 or strpos(a.name_key, $6) > 0)
-  and ($7::text is null or ((extract(epoch from a.changed_at) * 1000000)::bigint, a.id) < ($7::bigint, $8::uuid))
-order by (extract(epoch from a.changed_at) * 1000000)::bigint desc, a.id desc limit $9"""
+  and (a.changed_at, a.id) < (coalesce(timestamptz 'epoch' + $7::text::bigint * interval '1 microsecond', 'infinity'),
+      coalesce($8::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+order by a.changed_at desc, a.id desc limit $9"""
 
 _BY = {"name": SELECT_USERS_BY_NAME, "address": SELECT_USERS_BY_ADDRESS, "changed_at": SELECT_USERS_BY_CHANGE}
 

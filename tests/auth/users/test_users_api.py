@@ -300,6 +300,17 @@ async def test_users_are_sorted_as_people_expect_and_read_page_by_page(
     assert changed == ["Zoran Li", "Ærlig Haug", "Øyvind Fjell", "Anne Dal", "Åse Berg", None]
 
 
+async def test_a_list_goes_on_behind_names_whose_letters_fold_into_many(
+    town: Town, ours: Organisation, boss: Acting
+) -> None:
+    long = {"\ufdfa" * 200, "\U0001f600" * 200, "\u0390" * 200}
+    for number, name in enumerate(sorted(long)):
+        await town.user(ours, f"p{number}@example.no", name=name)
+    for sort in ("name", "changed_at", "address"):
+        found = [user["full_name"] for user in await pages(boss, sort=sort)]
+        assert len(found) == 4 and set(found) == {None, *long}
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [
