@@ -26,6 +26,13 @@ MUTANTS = (
         Assertions((VOIDS_TESTS + "test_an_api_is_not_ready_and_lets_nobody_in_until_it_knows_which_tokens_are_void",)),
     ),
     Mutant(
+        "late commits missed",
+        "what is noted first and committed last is in the mirror too",
+        "chassis/voids.py",
+        (Edit("since=0 if anew else self._horizon", "since=0 if anew else horizon"),),
+        Assertions((VOIDS_TESTS + "test_what_is_noted_first_and_committed_last_is_seen_too",)),
+    ),
+    Mutant(
         "undeclared routes",
         "a route that does not say who may call it keeps its service from starting",
         ACCESS,

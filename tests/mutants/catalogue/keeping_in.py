@@ -62,4 +62,16 @@ MUTANTS = (
         (Edit("    if replacing is not None:\n", "    if replacing is not None and not replacing:\n"),),
         Assertions((TESTS + "test_sessions.py::test_a_log_in_ends_the_session_that_the_browser_came_with",)),
     ),
+    Mutant(
+        "only by the bus",
+        "auth itself refuses tokens that it has declared void though the bus is away",
+        "services/auth/people/security.py",
+        (Edit("    await voids.note(conn, voided)\n", ""),),
+        Assertions(
+            (
+                TESTS + "test_access_tokens.py::"
+                "test_auth_refuses_its_own_tokens_of_whoever_is_voided_though_the_bus_says_nothing",
+            )
+        ),
+    ),
 )
