@@ -32,6 +32,16 @@ async def add(conn: Connection, address: Address, language: str, person: Person 
     return account
 
 
+async def add_all(
+    conn: Connection, people: Sequence[tuple[Address, str, Person]], organisation_id: UUID
+) -> Sequence[Account]:
+    """Add accounts to an organisation that is home to all, and tell of them; those that something is taken of are left out."""
+    added = await store.insert_accounts(conn, people, organisation_id)
+    await outbox.add_all(conn, [state_of(account) for account in added])
+    log.info("accounts_added", organisation_id=str(organisation_id), count=len(added))
+    return added
+
+
 async def edit(conn: Connection, account_id: UUID, as_it_shall_be: Edit, changed: Collection[str]) -> Account:
     """Edit an account that the caller has locked, and tell of it; raises `AddressTaken` (L15) or `UserNameTaken` (L16).
 

@@ -1,6 +1,6 @@
 """SQL of people."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -58,6 +58,34 @@ async def insert_account(conn: Connection, address: Address, language: str, pers
         INSERT_ACCOUNT, address, language, person.active, name, name_key, shown, key, person.organisation_id
     )
     return None if row is None else Account(*row)
+
+
+INSERT_ACCOUNTS = """
+insert into accounts (address, language, active, full_name, name_key, user_name, user_name_key, organisation_id)
+select address, language, active, full_name, name_key, user_name, user_name_key, $8
+from unnest($1::text[], $2::text[], $3::boolean[], $4::text[], $5::text[], $6::text[], $7::text[])
+    as new (address, language, active, full_name, name_key, user_name, user_name_key)
+on conflict do nothing
+returning id, address, language, active, current_epoch(), version"""
+
+
+async def insert_accounts(
+    conn: Connection, people: Sequence[tuple[Address, str, Person]], organisation_id: UUID
+) -> list[Account]:
+    """Add accounts to an organisation that is home to all; gives those whose address and user name were free."""
+    rows = [
+        (
+            address,
+            language,
+            person.active,
+            person.full_name,
+            sort_key(person.full_name or ""),
+            *(person.user_name or (None, None)),
+        )
+        for address, language, person in people
+    ]
+    columns = [[row[number] for row in rows] for number in range(7)]
+    return [Account(*row) for row in await conn.fetch(INSERT_ACCOUNTS, *columns, organisation_id)]
 
 
 SELECT_ADDRESS_TAKEN = "select address_taken($1)"

@@ -1,6 +1,6 @@
 """Grants: who may give whom which rights, where. All rules of that stand here, and nowhere else (L12-L14, U29)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -77,6 +77,21 @@ async def give(conn: Connection, giver: Giver, account_id: UUID, organisation_id
     return membership_id
 
 
+async def give_new(conn: Connection, giver: Giver, organisation_id: UUID, groups: Mapping[UUID, Sequence[str]]) -> None:
+    """Give accounts that this transaction has added at home in an organisation what each is to have there; as `give` does."""
+    await refuse_support(conn, giver.account_id)
+    wanted = [_group(giver, name) for name in sorted({name for names in groups.values() for name in names})]
+    if not wanted:
+        return
+    for group in wanted:
+        await _open_to(conn, organisation_id, group)
+    having = {account_id: names for account_id, names in groups.items() if names}
+    made = await store.insert_memberships(conn, organisation_id, having, giver.name)
+    await outbox.add_all(conn, [state_of(membership) for membership in made])
+    reach("rights.told")
+    log.info("rights_granted", organisation_id=str(organisation_id), count=len(made))
+
+
 async def take(conn: Connection, giver: Giver, account_id: UUID, organisation_id: UUID, name: str) -> UUID:
     """Take a group of rights away, and with it all tokens that say otherwise; gives the membership.
 
@@ -129,6 +144,14 @@ async def _admit(  # noqa: PLR0913 -- what a rule looks at.
     closed_too: bool = False,
 ) -> None:
     """Lock the organisation and the account, and refuse what does not fit; one of another home looks as if it were not."""
+    await _open_to(conn, organisation_id, group, closed_too=closed_too)
+    exists, home = await store.lock_home(conn, account_id)
+    if not exists or (giver.grantor in AT_HOME and home != organisation_id):
+        raise NoSuchUser
+
+
+async def _open_to(conn: Connection, organisation_id: UUID, group: RightsGroup, *, closed_too: bool = False) -> None:
+    """Lock the organisation, and refuse a group that there is not in one like it."""
     organisation = await organisations_store.lock_organisation(conn, organisation_id)
     if organisation is None:
         raise NoSuchOrganisation
@@ -136,9 +159,6 @@ async def _admit(  # noqa: PLR0913 -- what a rule looks at.
         raise WrongKindOfOrganisation
     if not organisation.active and not closed_too:
         raise OrganisationClosed
-    exists, home = await store.lock_home(conn, account_id)
-    if not exists or (giver.grantor in AT_HOME and home != organisation_id):
-        raise NoSuchUser
 
 
 async def _tell(conn: Connection, membership_id: UUID) -> None:

@@ -1,6 +1,6 @@
 """SQL of rights: memberships, and the groups that each has."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -51,6 +51,26 @@ on conflict on constraint grants_pk do nothing"""
 async def insert_grant(conn: Connection, membership_id: UUID, organisation_id: UUID, group: str, by: str) -> bool:
     """Give a membership a group of rights; False when it has it."""
     return await conn.execute(INSERT_GRANT, membership_id, organisation_id, group, by) == "INSERT 0 1"
+
+
+INSERT_MEMBERSHIPS = """
+insert into memberships (account_id, organisation_id) select account_id, $2 from unnest($1::uuid[]) as new (account_id)
+returning id, account_id, organisation_id, current_epoch(), version"""
+
+INSERT_GRANTS = """
+insert into grants (membership_id, organisation_id, group_name, granted_by)
+select membership_id, $3, group_name, $4 from unnest($1::uuid[], $2::text[]) as new (membership_id, group_name)"""
+
+
+async def insert_memberships(
+    conn: Connection, organisation_id: UUID, groups: Mapping[UUID, Sequence[str]], by: str
+) -> list[Membership]:
+    """Give new accounts, which have no membership yet, the groups of rights that each is to have in an organisation."""
+    rows = await conn.fetch(INSERT_MEMBERSHIPS, list(groups), organisation_id)
+    made = [_membership([*row, sorted(groups[row[1]])]) for row in rows]
+    pairs = [(each.id, group) for each in made for group in each.groups]
+    await conn.execute(INSERT_GRANTS, [pair[0] for pair in pairs], [pair[1] for pair in pairs], organisation_id, by)
+    return made
 
 
 DELETE_GRANT = "delete from grants where membership_id = $1 and organisation_id = $2 and group_name = $3"

@@ -144,7 +144,7 @@ async def _take(
     results: list[Result] = []
     with suppress(_OnlyTried):
         async with runtime.database.transaction() as conn:
-            results = [await taking.take(conn, line) for line in batch]
+            results = list(await taking.take_all(conn, batch))
             if dry_run:
                 raise _OnlyTried
     return results

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TextIO
@@ -86,6 +87,36 @@ class Import:
         if again is not None:
             return await self._keep(conn, line, new, chosen, again)
         return await self._add(conn, line, new, chosen)
+
+    async def take_all(self, conn: Connection, lines: Sequence[Line]) -> Sequence[Result]:
+        """Take lines in as `take` does one after another: those at once that nothing stands in the way of."""
+        free: dict[Address, tuple[Line, NewUser, tuple[str, UserNameKey] | None]] = {}
+        names_here: set[str] = set()
+        for line in lines:
+            with suppress(Refusal, ValueError):
+                new, chosen = self._read(line)
+                key = None if chosen is None else chosen[1]
+                if new.address not in free and key not in names_here and self._again(new.address, key) is None:
+                    free[new.address] = line, new, chosen
+                    names_here.update(() if key is None else (key,))
+        added = await self._add_all(conn, free)
+        done = {free[address][0].number: Result(free[address][0].number, Outcome.ADDED) for address in added}
+        return [done.get(line.number) or await self.take(conn, line) for line in lines]
+
+    async def _add_all(
+        self, conn: Connection, free: Mapping[Address, tuple[Line, NewUser, tuple[str, UserNameKey] | None]]
+    ) -> Sequence[Address]:
+        people = [
+            (address, new.language, Person(new.full_name, chosen, active=new.active))
+            for address, (_, new, chosen) in free.items()
+        ]
+        added = await accounts.add_all(conn, people, self.organisation.id)
+        groups = {account.id: free[account.address][1].groups for account in added}
+        await grants.give_new(conn, OPERATOR, self.organisation.id, groups)
+        for account in added:
+            chosen = free[account.address][2]
+            self._note(account.address, None if chosen is None else chosen[1])
+        return [account.address for account in added]
 
     def _again(self, address: Address, key: UserNameKey | None) -> str | None:
         """Say which of them stood in the file before."""

@@ -15,6 +15,7 @@ from services.auth.organisations.errors import NoSuchOrganisation, OrganisationC
 from services.auth.organisations.store import Organisation
 from services.auth.users import commands as own
 from services.auth.users.errors import UnreadableFile
+from services.auth.users.imports import Import, Line
 from tests.auth.town import PAYROLL, SUPERUSER, Acting, Town
 from tests.auth.world import Owner
 
@@ -236,3 +237,58 @@ async def test_a_resolution_that_says_nothing_is_refused(town: Town, ours: Organ
         answer = await boss.send("POST", f"/import-duplicates/{one['id']}/resolutions", json=body)
         assert answer.status_code == status
     assert len((await boss.get("/import-duplicates")).json()["items"]) == 2
+
+
+async def test_lines_that_are_taken_together_become_what_each_would_have_become_alone(
+    town: Town, ours: Organisation, desk: Desk, owner: Owner
+) -> None:
+    await town.user(await town.organisation("Annen AS"), "taken@example.no", user_name="annen")
+    await town.user(ours, "here@example.no")
+    text = HEADER + "".join(
+        f"{line}\n"
+        for line in (
+            f"Kari;kari@example.no;Kari;nn;nei;{PAYROLL} cases.accounting",
+            ";KARI@example.no;;;;",
+            "kari;other@example.no;;;;",
+            ";taken@example.no;;;;",
+            "annen;free@example.no;;;;",
+            "mine;free@example.no;;;;",
+            ";here@example.no;;;;",
+            ";no address;;;;",
+            ";plain@example.no;;;;",
+        )
+    )
+    lines = await desk.take(text)
+    assert counts(lines) == (3, 1, 4, 1)
+    assert [(line["line"], line.get("reason")) for line in lines[:-1] if "duplicate" in line] == [
+        (3, "address_taken"),
+        (4, "user_name_taken"),
+        (5, "address_taken"),
+        (6, "user_name_taken"),
+    ]
+    rows = await owner.fetch(
+        'select address, user_name, language, active from auth.accounts order by address collate "C"'
+    )
+    assert [
+        tuple(row) for row in rows if row["address"] in {"kari@example.no", "free@example.no", "plain@example.no"}
+    ] == [
+        ("free@example.no", "mine", "nb", True),
+        ("kari@example.no", "Kari", "nn", False),
+        ("plain@example.no", None, "nb", True),
+    ]
+    (told,) = await town.told("RightsChanged")
+    assert (told["version"], told["groups"]) == (1, ["cases.accounting", PAYROLL])
+    assert len(await town.told("AccountChanged")) == 5
+    assert await owner.fetchval("select count(*) from auth.grants where granted_by = 'operator'") == 2
+    assert counts(await desk.take(text)) == (0, 4, 4, 1)
+
+
+async def test_nobody_is_added_where_the_rights_of_the_file_cannot_be_given_any_more(
+    town: Town, ours: Organisation, owner: Owner
+) -> None:
+    await owner.execute("update auth.organisations set active = false")
+    taking = Import(ours)
+    with pytest.raises(OrganisationClosed):
+        async with town.conn() as conn:
+            await taking.take_all(conn, [Line(2, {"address": "kari@example.no", "groups": PAYROLL})])
+    assert await owner.fetchval("select count(*) from auth.accounts") == 0
