@@ -210,7 +210,6 @@ async def test_a_subscriber_orders_no_more_often_at_once_or_from_all_the_address
     assert (await elsewhere.send("POST", "/access-orders", json=body)).status_code == 202
 
 
-@pytest.mark.goal("sec-P6")
 async def test_what_somebody_ordered_goes_with_their_account(
     town: Town, ours: Organisation, boss: Acting, owner: Owner
 ) -> None:
