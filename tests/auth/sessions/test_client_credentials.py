@@ -137,8 +137,8 @@ async def test_two_systems_may_give_their_proofs_one_name(world: World) -> None:
 
 
 async def test_a_proof_is_good_up_to_five_minutes_ahead_and_as_far_as_clocks_differ(world: World) -> None:
-    now = int(time.time())
-    found = [(await sign_in(world, assertion(exp=now + ahead))).status_code for ahead in (-1, 2, 355, 370)]
+    ends = (-1, 30, 355, 390)  # The third and the last are far enough from 360 for a slow machine.
+    found = [(await sign_in(world, assertion(exp=int(time.time()) + ahead))).status_code for ahead in ends]
     assert found == [401, 200, 200, 401]
 
 
@@ -313,7 +313,7 @@ async def test_proofs_are_forgotten_when_no_transaction_can_take_them_again(worl
     from services.auth.sessions import store
 
     assert (await sign_in(world, assertion())).status_code == 200
-    for seconds, left in ((-60, 1), (299, 1), (301, 0)):
+    for seconds, left in ((-60, 1), (240, 1), (301, 0)):
         await owner.execute(
             "update auth.client_assertions set expires_at = now() - make_interval(secs => $1)", float(seconds)
         )
