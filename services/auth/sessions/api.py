@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis import access, scope
@@ -127,10 +127,13 @@ def _add_own_session(routes: APIRouter, front: Front) -> None:
         status_code=204,
         dependencies=[access.anyone("Whose session is over already may log out as well.", sees=scope.SYSTEM)],
     )
-    async def log_out(response: Response, session: SessionCookie = None) -> None:
+    async def log_out(request: Request, response: Response, session: SessionCookie = None) -> None:
+        """Log out; a program, which has no cookie, by an access token for auth."""
         if session is not None:
             async with database.transaction() as conn:
                 await sessions.end(conn, session, keys=front.keys)
+        elif "authorization" in request.headers:
+            await _log_out_by_token(request, front)
         delete_cookie(response, SESSION)
 
 
@@ -183,6 +186,15 @@ async def _session_of(conn: Connection, caller: Caller) -> Session:
     if session is None:
         raise NotLoggedIn
     return session
+
+
+async def _log_out_by_token(request: Request, front: Front) -> None:
+    """End the session of an access token; raises `NotSignedIn` for one that is not good, or a system's."""
+    caller: Caller = await request.app.state.authenticator(request)
+    if caller.account_id is None or caller.session_id is None:
+        raise NotLoggedIn
+    async with front.database.transaction() as conn:
+        await sessions.end_one(conn, caller.session_id, caller.account_id)
 
 
 async def _session_of_browser(conn: Connection, cookie: str | None, front: Front) -> Session:

@@ -15,6 +15,7 @@ from contracts.auth import TokensVoided
 from services.auth import restore
 from services.auth.people import security
 from services.auth.sessions import access_tokens, sessions, token_keys
+from tests.auth.sessions.test_sessions import voided
 from tests.auth.standing import COMPANY_USER, NAME, let_act, publish
 from tests.auth.world import ISSUER, Browser, Owner, World
 
@@ -85,7 +86,7 @@ async def test_no_token_outlives_its_session(world: World, owner: Owner) -> None
     await world.add(KARI)
     browser = await world.logged_in(KARI)
     refresh = (await browser.send("POST", "/v1/refresh-tokens")).json()["refresh_token"]
-    ends_at = await owner.fetchval("update auth.sessions set ends_at = now() + interval '30 seconds' returning ends_at")
+    ends_at = await owner.fetchval("update auth.sessions set ends_at = now() + interval '50 seconds' returning ends_at")
     form = {"grant_type": "refresh_token", "refresh_token": refresh, "audience": "cases"}
     for answer in (await give(browser, "cases"), await world.browser().send("POST", "/v1/oauth/token", data=form)):
         given = answer.json()
@@ -217,6 +218,21 @@ async def test_auth_refuses_its_own_tokens_of_whoever_is_voided_though_the_bus_s
     await mirror(world)
     answer = await carried(world, token, "GET", "/v1/me")
     assert (answer.status_code, answer.json().get("type")) == (401, "urn:samband:problem:token-refused")
+
+
+@pytest.mark.goal("sec-A10")
+async def test_a_program_logs_out_by_its_token_and_is_not_told_so_when_it_did_not(world: World, owner: Owner) -> None:
+    await world.add(KARI)
+    browser = await world.logged_in(KARI)
+    token, other = [(await give(browser, audience)).json()["access_token"] for audience in ("auth", "cases")]
+    await mirror(world)
+    for bad in (other, token + "x", ""):
+        assert (await carried(world, bad, "DELETE", "/v1/session")).status_code == 401
+    assert (await browser.session()).status_code == 200
+    assert (await carried(world, token, "DELETE", "/v1/session")).status_code == 204
+    assert (await browser.session()).status_code == 401
+    session_id = await owner.fetchval("select id from auth.sessions")
+    assert await voided(owner) == [(session_id, None)]
 
 
 async def mirror(world: World) -> None:
