@@ -154,7 +154,8 @@ class OtpRequestedV2(Message, topic=CODES, key="challenge_id", major=2):
     """A one-time code for something else than to log in was issued and is to be mailed to the account's address (G1).
 
     As the first version, which goes on for log-ins; but `purpose` is open, because each new one would break readers of a
-    closed list: `activation` (the first password, U5) and `password_reset` (a new one, U16) are known. Whoever reads one
+    closed list: `activation` (the first password, U5), `password_reset` (a new one, U16) and `unlink` (an electronic ID
+    is parted from the account, I14) are known. Whoever reads one
     that is unknown sets the message aside until a newer release knows it.
     """
 
@@ -163,6 +164,21 @@ class OtpRequestedV2(Message, topic=CODES, key="challenge_id", major=2):
     account_epoch: Annotated[int, Field(ge=1), Privacy.OPEN]
     account_version: Annotated[int, Field(ge=1), Privacy.OPEN]
     purpose: Annotated[str, Field(pattern="^[a-z_]{1,40}$"), Privacy.OPEN]
+    reference: Annotated[str, Field(pattern="^[A-Z0-9]{4}$"), Privacy.OPEN]
+    code: Annotated[Sealed[Notifications], Privacy.SECRET]
+    issued_at: Time
+    expires_at: Time
+
+
+class LinkCodeRequested(Message, topic=CODES, key="challenge_id"):
+    """A one-time code to link an electronic ID with an e-mail address is to be mailed there (I4, I6).
+
+    Whoever has the address may have no account yet, so the message brings address and language itself, sealed.
+    """
+
+    challenge_id: Id
+    address: Annotated[Sealed[Notifications], Privacy.PERSONAL]
+    language: Annotated[Sealed[Notifications], Privacy.PERSONAL]
     reference: Annotated[str, Field(pattern="^[A-Z0-9]{4}$"), Privacy.OPEN]
     code: Annotated[Sealed[Notifications], Privacy.SECRET]
     issued_at: Time

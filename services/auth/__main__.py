@@ -17,6 +17,7 @@ from services.auth.codes import api as codes
 from services.auth.codes import password_api
 from services.auth.consumers import HANDLERS
 from services.auth.front import Front
+from services.auth.identity_links import api as identity_links
 from services.auth.identity_providers import api as identity_providers
 from services.auth.keys import Keys, Secrets
 from services.auth.limits import Limits
@@ -34,6 +35,7 @@ from services.auth.users import api as users
 
 def routers(runtime: Runtime[AuthSettings]) -> Sequence[APIRouter]:
     front, signer = _front(runtime), token_keys.signer_of(runtime.settings)
+    desk = identity_providers.desk_of(runtime.settings, front.chance)
     hashing = Hashing(runtime.settings.password_pepper)
     return [
         codes.router(front),
@@ -44,7 +46,8 @@ def routers(runtime: Runtime[AuthSettings]) -> Sequence[APIRouter]:
         terms.router(front),
         users.router(front),
         access_orders.router(front),
-        identity_providers.router(front, identity_providers.desk_of(runtime.settings, front.chance)),
+        identity_providers.router(front, desk),
+        identity_links.router(front, desk, hashing),
     ]
 
 

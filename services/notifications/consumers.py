@@ -9,6 +9,7 @@ from contracts.auth import (
     AccountChanged,
     AccountErased,
     AddressReplaced,
+    LinkCodeRequested,
     OtpRequested,
     OtpRequestedV2,
     PasswordChanged,
@@ -43,6 +44,12 @@ async def owe_login_code_mail(conn: Connection, requested: OtpRequested, envelop
 @HANDLERS.on(OtpRequestedV2, lane=Lane.URGENT)
 async def owe_code_mail(conn: Connection, requested: OtpRequestedV2, envelope: Envelope) -> None:
     await code_mails.owe(conn, requested, envelope)
+    conn.context.rings.add(MAILS_BELL)
+
+
+@HANDLERS.on(LinkCodeRequested, lane=Lane.URGENT)
+async def owe_link_code_mail(conn: Connection, requested: LinkCodeRequested, envelope: Envelope) -> None:
+    await code_mails.owe_link(conn, requested, envelope)
     conn.context.rings.add(MAILS_BELL)
 
 

@@ -37,7 +37,7 @@ AGE = Histogram(
 
 Values = Callable[[Mail, Keyring], Mapping[str, object]]
 KINDS: Mapping[str, Values] = {
-    **dict.fromkeys(code_mails.KINDS.values(), code_mails.values),
+    **dict.fromkeys((*code_mails.KINDS.values(), code_mails.LINK), code_mails.values),
     account_mails.USER_NAME: account_mails.user_name,
     account_mails.INSTRUCTIONS: account_mails.instructions,
     account_mails.CHANGED: account_mails.change,

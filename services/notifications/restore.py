@@ -10,7 +10,7 @@ from contracts.notifications import MailBounced, MailDelivered
 from services.notifications import access_mails, account_mails, code_mails, store
 
 SOURCES = dict.fromkeys(
-    (*code_mails.KINDS.values(), *account_mails.KINDS, *access_mails.TO_WHOEVER_ORDERED),
+    (*code_mails.KINDS.values(), code_mails.LINK, *account_mails.KINDS, *access_mails.TO_WHOEVER_ORDERED),
     f"/services/{topics.CODES.owner}",
 )
 """Who asks for the mails of a kind, one for each message; one message to many comes again to those who had it too."""

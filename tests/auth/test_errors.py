@@ -8,6 +8,7 @@ from chassis.errors import Refusal
 from chassis.problems import text_of
 from chassis.texts import Language, Texts
 from services.auth.__main__ import SERVICE
+from services.auth.identity_links import words
 from services.auth.identity_providers import pages
 from tests.auth.rooms import modules
 
@@ -17,7 +18,7 @@ REFUSALS = [
     for _, found in inspect.getmembers(module, inspect.isclass)
     if issubclass(found, Refusal) and found.__module__ == module.__name__
 ]
-SAID = (pages.AGAIN,)
+SAID = (pages.AGAIN, *words.ALL)
 """What else is said to people here."""
 TEXTS = Texts(SERVICE.folder / "locales")
 

@@ -28,6 +28,7 @@ from services.auth.access_orders import api as access_orders
 from services.auth.codes import api as codes
 from services.auth.codes import challenges, password_api
 from services.auth.front import Front
+from services.auth.identity_links import api as identity_links
 from services.auth.identity_providers import api as identity_providers
 from services.auth.identity_providers.api import Desk
 from services.auth.identity_providers.calls import Caller
@@ -174,7 +175,7 @@ class World:
         return replace(self, limits=replace(self.limits, **limits))
 
     def app(self) -> FastAPI:
-        front, signer = self.front, token_keys.signer_of(self.settings)
+        front, signer, desk = self.front, token_keys.signer_of(self.settings), self.desk
         routes = [
             codes.router(front),
             password_api.router(front, self.hashing),
@@ -184,7 +185,8 @@ class World:
             terms.router(front),
             users.router(front),
             access_orders.router(front),
-            identity_providers.router(front, self.desk),
+            identity_providers.router(front, desk),
+            identity_links.router(front, desk, self.hashing),
         ]
         return http.create_app(
             title="auth",

@@ -45,6 +45,9 @@ from services.auth.identities import numbers as identity_numbers
 from services.auth.identities.errors import WrongIdentityNumber
 from services.auth.identities.vault import NotOurs, Vault
 from services.auth.identities.vault import new_key as new_vault_key
+from services.auth.identity_links import commands as identity_link_commands
+from services.auth.identity_links import links
+from services.auth.identity_links.errors import WrongMobile
 from services.auth.identity_providers import discovery, id_tokens, profiles
 from services.auth.identity_providers.errors import LogInFailed, ProviderDistrusted
 from services.auth.identity_providers.id_tokens import Expected
@@ -529,6 +532,14 @@ PARSERS: Mapping[str, Parser] = {
     ),
     "services.auth.identity_providers.profiles.Providers.load": Parser(
         _load_providers, CONFIGURED | PROFILES.map(json.dumps).map(str.encode), CONFIG
+    ),
+    "services.auth.identity_links.links.read_mobile": Parser(
+        links.read_mobile, st.from_regex(r"[+]?[0-9 ]{6,18}") | st.text(), (WrongMobile,)
+    ),
+    "services.auth.identity_links.commands.read_domain": Parser(
+        identity_link_commands.read_domain,
+        st.emails().map(lambda address: address.partition("@")[2]) | st.text(),
+        (argparse.ArgumentTypeError,),
     ),
     "services.auth.limits.Limits.of_source": Parser(
         Limits(known_networks={ipaddress.ip_network("10.0.0.0/8"): 5_000}).of_source,

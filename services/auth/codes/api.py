@@ -89,7 +89,8 @@ def router(front: Front) -> APIRouter:
     return routes
 
 
-def _view(challenge: store.Challenge, front: Front) -> AskedCode:
+def show_asked(challenge: store.Challenge, front: Front) -> AskedCode:
+    """Say what was asked for, and nothing of whose it is."""
     return AskedCode(
         challenge_id=challenge.id,
         address=challenge.login,
@@ -107,7 +108,7 @@ def _add_asking(routes: APIRouter, front: Front, asking: Asking) -> None:
     async def list_asked(browser: Annotated[str, Depends(front.browser_of)]) -> AskedCodes:
         async with front.database.transaction() as conn:
             asked = await store.find_live_challenges(conn, front.keys.digest("browser", browser), asking.purpose)
-        return AskedCodes(items=[_view(challenge, front) for challenge in asked])
+        return AskedCodes(items=[show_asked(challenge, front) for challenge in asked])
 
     @routes.post(asking.path, status_code=202, name=f"ask_for_{name}", summary=asking.summary)
     async def ask(
@@ -130,7 +131,7 @@ def _add_asking(routes: APIRouter, front: Front, asking: Asking) -> None:
                 keys=front.keys,
                 chance=front.chance,
             )
-            return _view(challenge, front)
+            return show_asked(challenge, front)
 
         async with front.database.transaction() as conn:
             answer = await idempotency.once(conn, request_key, AskedCode, work)

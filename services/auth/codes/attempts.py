@@ -14,6 +14,7 @@ from services.auth.limits import Limits
 from services.auth.passwords import blocks
 from services.auth.passwords import store as passwords
 from services.auth.passwords.store import Candidate
+from services.auth.people.addresses import Address
 
 WAIT_SECONDS = 15 * 60
 
@@ -99,6 +100,28 @@ async def use(conn: Connection, attempt: Attempt, code: str, *, keys: Keys, desp
     )
     reach("codes.used")
     return account_id
+
+
+async def use_to_link(conn: Connection, attempt: Attempt, code: str, proof_id: UUID, *, keys: Keys) -> Address:
+    """Use a code up that links a proof, and give the address that its person has shown to be theirs; raises `WrongCode`.
+
+    A code that was asked for with another proof is no good, whoever has both (sec-A15).
+    """
+    await store.lock_subject(conn, attempt.subject)
+    blocked = await passwords.is_blocked(conn, attempt.blocked_as)
+    digests = _digests(attempt, code, keys)
+    address = None if blocked else await store.use_link_code(conn, attempt.challenges, digests, proof_id)
+    if address is None:
+        raise WrongCode
+    await store.note_success(
+        conn,
+        attempt_id=attempt.id,
+        browser_digest=attempt.browser_digest,
+        login_digest=attempt.login_digest,
+        purpose=attempt.purpose,
+    )
+    reach("codes.used")
+    return Address(address)
 
 
 def _digests(attempt: Attempt, code: str, keys: Keys) -> list[bytes]:

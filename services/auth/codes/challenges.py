@@ -1,5 +1,6 @@
 """Challenges: what anybody may ask for, and what a worker then issues to members only: a code, a link, a reminder."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
@@ -9,7 +10,14 @@ import structlog
 from chassis import outbox, tracing
 from chassis.failpoints import reach
 from chassis.postgres import Connection
-from contracts.auth import OtpRequested, OtpRequestedV2, PasswordInstructionsRequested, UserNameRequested
+from chassis.texts import Language
+from contracts.auth import (
+    LinkCodeRequested,
+    OtpRequested,
+    OtpRequestedV2,
+    PasswordInstructionsRequested,
+    UserNameRequested,
+)
 from contracts.auth import Purpose as Released
 from contracts.message import Message
 from contracts.privacy import Sealed
@@ -31,6 +39,14 @@ MAIL_MINUTES = 30
 """How long a link is good, and a reminder worth sending."""
 
 
+@dataclass(frozen=True, slots=True)
+class Linking:
+    """What a code links: the identity of one proof; and the language that its mail is in."""
+
+    proof_id: UUID
+    language: Language
+
+
 async def ask(  # noqa: PLR0913 -- who asks for what, from where, and with what it is made.
     conn: Connection,
     login: Login,
@@ -41,6 +57,7 @@ async def ask(  # noqa: PLR0913 -- who asks for what, from where, and with what 
     limits: Limits,
     keys: Keys,
     chance: Chance,
+    linking: Linking | None = None,
 ) -> Challenge:
     """Note what is wanted. Whose login it is, is looked up after the answer: not even time tells (sec-A9)."""
     challenge = await store.insert_challenge(
@@ -54,6 +71,8 @@ async def ask(  # noqa: PLR0913 -- who asks for what, from where, and with what 
         reference=chance.reference(),
         minutes=limits.code_minutes if purpose.has_code else MAIL_MINUTES,
         traceparent=tracing.traceparent(),
+        proof_id=linking.proof_id if linking else None,
+        language=linking.language if linking else None,
     )
     conn.context.rings.add(ASKED_BELL)
     reach("codes.asked")
@@ -76,6 +95,9 @@ async def settle_next(conn: Connection, *, limits: Limits, keys: Keys, chance: C
 
 async def _settle(conn: Connection, wanted: Ask, *, limits: Limits, keys: Keys, chance: Chance) -> None:
     account = await people.lock_account_by_login(conn, wanted.login)
+    if wanted.purpose is Purpose.LINK:
+        await _settle_link(conn, wanted, account, limits=limits, keys=keys, chance=chance)
+        return
     why_not = await _why_not(conn, wanted, account, limits, keys)
     telemetry.CODES.labels(purpose=wanted.purpose.value, outcome=why_not or "issued").inc()
     if why_not is not None or account is None:
@@ -87,6 +109,52 @@ async def _settle(conn: Connection, wanted: Ask, *, limits: Limits, keys: Keys, 
     await outbox.add(conn, message)
     reach("codes.issued")
     log.info("code_issued", challenge_id=str(wanted.id), purpose=wanted.purpose.value, account_id=str(account.id))
+
+
+async def _settle_link(  # noqa: PLR0913 -- what is wanted by whom, and with what it is made.
+    conn: Connection, wanted: Ask, account: Account | None, *, limits: Limits, keys: Keys, chance: Chance
+) -> None:
+    """Mail a code to whoever has the address, account or not: one is made when the code has shown whose it is (I9)."""
+    why_not = await _why_no_link(conn, wanted, account, limits, keys)
+    telemetry.CODES.labels(purpose=wanted.purpose.value, outcome=why_not or "issued").inc()
+    if why_not is not None:
+        await store.settle_ask(conn, wanted.id, None, None)
+        log.info("code_not_issued", challenge_id=str(wanted.id), purpose=wanted.purpose.value, reason=why_not)
+        return
+    code = chance.code()
+    sealed: tuple[Sealed[Any], ...] = (Sealed(wanted.login), Sealed(wanted.language or Language.NB), Sealed(code))
+    address, language, sealed_code = sealed
+    await store.settle_ask(conn, wanted.id, account.id if account else None, code_digest(keys, wanted.id, code))
+    await outbox.add(
+        conn,
+        LinkCodeRequested(
+            challenge_id=wanted.id,
+            address=address,
+            language=language,
+            reference=wanted.reference,
+            code=sealed_code,
+            **_times(wanted),
+        ),
+    )
+    reach("codes.issued")
+    log.info("code_issued", challenge_id=str(wanted.id), purpose=wanted.purpose.value)
+
+
+async def _why_no_link(
+    conn: Connection, wanted: Ask, account: Account | None, limits: Limits, keys: Keys
+) -> str | None:
+    if account is not None:
+        return await _why_not(conn, wanted, account, limits, keys) or await _why_no_more(conn, wanted, limits, keys)
+    if not wanted.alive:
+        return "expired"
+    if await store.count_from_source(conn, wanted) > wanted.source_limit:
+        return "too_many_from_the_source"
+    return await _why_no_more(conn, wanted, limits, keys)
+
+
+async def _why_no_more(conn: Connection, wanted: Ask, limits: Limits, keys: Keys) -> str | None:
+    count = await store.count_links_to(conn, keys.digest("address", wanted.login))
+    return "too_many_to_the_address" if count >= limits.codes_per_quarter else None
 
 
 async def _why_not(  # noqa: PLR0911 -- a reason each.
@@ -130,7 +198,7 @@ async def _issued(
             link: Sealed[Any] = Sealed(token)
             instructions = PasswordInstructionsRequested(**_addressed(wanted, account), token=link, **_times(wanted))
             return link_digest(keys, token), instructions
-        case Purpose.LOGIN | Purpose.ACTIVATION | Purpose.PASSWORD_RESET:
+        case Purpose.LOGIN | Purpose.ACTIVATION | Purpose.PASSWORD_RESET | Purpose.UNLINK | Purpose.LINK:
             code = chance.code()
             return code_digest(keys, wanted.id, code), _code_requested(wanted, account, code)
 

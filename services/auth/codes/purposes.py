@@ -10,6 +10,8 @@ class Purpose(StrEnum):
     ACTIVATION = "activation"
     PASSWORD_RESET = "password_reset"  # noqa: S105 -- the name of a purpose. # nosec B105
     USER_NAME = "user_name"
+    LINK = "link"
+    UNLINK = "unlink"
     PASSWORD_INSTRUCTIONS = "password_instructions"  # noqa: S105 -- as above. # nosec B105
 
     @property
@@ -19,4 +21,4 @@ class Purpose(StrEnum):
     @property
     def has_code(self) -> bool:
         """Tell whether a code is typed where it was asked for; a link and a reminder are read in the mail alone."""
-        return self in {Purpose.LOGIN, Purpose.ACTIVATION, Purpose.PASSWORD_RESET}
+        return self not in {Purpose.USER_NAME, Purpose.PASSWORD_INSTRUCTIONS}

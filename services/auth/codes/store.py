@@ -35,12 +35,14 @@ class Ask:
     asked_at: datetime
     alive: bool
     traceparent: str | None
+    language: str | None
+    """Of whoever may have no account: what a code to link with is mailed in."""
 
 
 INSERT_CHALLENGE = """
 insert into challenges (address, address_digest, browser_digest, source_digest, source_limit, reference, expires_at, traceparent,
-    purpose, settled_at)
-values ($1, $2, $3, $4, $5, $6, now() + make_interval(mins => $7), $8, $9, (
+    purpose, proof_id, language, settled_at)
+values ($1, $2, $3, $4, $5, $6, now() + make_interval(mins => $7), $8, $9, $10, $11, (
     select case when count(*) >= $5::integer then now() end from (
         select from challenges where source_digest = $4 and asked_at > now() - interval '1 hour' limit $5::integer) as asked))
 returning id, address, reference, asked_at, expires_at"""
@@ -58,6 +60,8 @@ async def insert_challenge(  # noqa: PLR0913 -- one argument a column.
     reference: str,
     minutes: int,
     traceparent: str | None,
+    proof_id: UUID | None = None,
+    language: str | None = None,
 ) -> Challenge:
     """Note an ask; one beyond its source's limit is settled at once, without a code, so that a flood keeps nobody waiting."""
     row = await conn.fetchrow(
@@ -71,6 +75,8 @@ async def insert_challenge(  # noqa: PLR0913 -- one argument a column.
         minutes,
         traceparent,
         purpose,
+        proof_id,
+        language,
     )
     assert row is not None  # noqa: S101 -- an insert without a conflict clause gives its row.
     return Challenge(*row)
@@ -88,7 +94,7 @@ async def find_live_challenges(conn: Connection, browser_digest: bytes, purpose:
 
 CLAIM_ASK = """
 select id, purpose, address, reference, browser_digest, source_digest, source_limit, expires_at, asked_at,
-    expires_at > now() and used_at is null as alive, traceparent
+    expires_at > now() and used_at is null as alive, traceparent, language
 from challenges where settled_at is null order by asked_at for update skip locked limit 1"""
 
 
@@ -222,6 +228,31 @@ async def use_code(conn: Connection, challenges: Sequence[UUID], digests: Sequen
     """Use a code up, once, whoever tries at the same time; gives its account, or None for a code that is no good."""
     row = await conn.fetchrow(USE_CODE, challenges, digests)
     return None if row is None else row[0]
+
+
+COUNT_LINKS_TO = """
+select count(*) from challenges
+where address_digest = $1 and purpose = 'link' and settled_at > now() - interval '15 minutes' and code_digest is not null"""
+
+
+async def count_links_to(conn: Connection, login_digest: bytes) -> int:
+    """Count the codes to link with that were mailed to an address in 15 minutes, whoever has it."""
+    return int(await conn.fetchval(COUNT_LINKS_TO, login_digest))
+
+
+USE_LINK_CODE = """
+update challenges c set used_at = now() from unnest($1::uuid[], $2::bytea[]) as tried (id, digest)
+where c.id = tried.id and c.proof_id = $3 and c.code_digest = tried.digest
+  and c.used_at is null and c.expires_at > now()
+returning c.address"""
+
+
+async def use_link_code(
+    conn: Connection, challenges: Sequence[UUID], digests: Sequence[bytes], proof_id: UUID
+) -> Login | None:
+    """Use a code up that links this proof, once; gives the address that it was mailed to, or None for one that is no good."""
+    address: Login | None = await conn.fetchval(USE_LINK_CODE, challenges, digests, proof_id)
+    return address
 
 
 FIND_LINK = """

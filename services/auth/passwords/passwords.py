@@ -113,6 +113,12 @@ async def log_in(  # noqa: PLR0913 -- who, with what, and with what the session 
     return token
 
 
+async def confirm(conn: Connection, guess: Guess, renewed: str | None) -> None:
+    """Take somebody who is logged in for who they are, by their password; raises `WrongPassword`."""
+    if not await _is_right(conn, guess, renewed):
+        raise WrongPassword
+
+
 async def change(conn: Connection, guess: Guess, renewed: str | None, new: str, *, session_id: UUID) -> None:
     """Change the password of somebody who is logged in and has shown the old one; this session alone goes on.
 
