@@ -15,6 +15,8 @@ from services.auth.users import store as users
 from tests.auth.rooms import modules
 from tests.auth.world import Owner, World, age
 
+AS_IF_NEVER_VACUUMED = "update pg_class set reltuples = -1, relpages = 0 where relnamespace = 'auth'::regnamespace"
+"""Of a table that it knows to be empty the planner takes any index at all: it is known once a vacuum has come by."""
 VERBS = ("select", "insert", "update", "delete", "with")
 
 
@@ -67,8 +69,9 @@ async def test_every_statement_fits_the_schema(world: World) -> None:
     ],
 )
 async def test_a_hot_statement_finds_its_rows_by_an_index(
-    world: World, statement: str, values: tuple[object, ...], index: str
+    world: World, owner: Owner, statement: str, values: tuple[object, ...], index: str
 ) -> None:
+    await owner.execute(AS_IF_NEVER_VACUUMED)
     async with world.database.transaction() as conn:
         await conn.execute("set local enable_seqscan = off")
         assert index in str(await conn.fetch(f"explain {statement}", *values))
