@@ -61,7 +61,7 @@ lint: setup ## Check format, lint, the rules of the house, types, import walls a
 
 check: lint test ## lint and test
 
-docs: setup ## Write the messages' schemas, AsyncAPI documents and page
+docs: setup ## Write the messages' schemas and page, AsyncAPI and OpenAPI documents
 	@$(RUN) -m deploy.documents write
 
 bench: setup ## Measure throughput, delay, CPU and memory, about 12 minutes: BENCH="--quick"

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security.base import SecurityBase
 from starlette.exceptions import HTTPException
 
-from chassis import problems, scope, tokens
+from chassis import openapi, scope, tokens
 from chassis.errors import Kind, Misconfigured, Refusal
 from chassis.scope import Scope
 from chassis.settings import ServiceSettings
@@ -191,27 +191,20 @@ class Need(SecurityBase):
             "systems": self._systems,
             "sees": "organisation" if self._sees is None else self._sees.setting,
         }
-        refused = {
-            "401": "The caller is not signed in, or not any more.",
-            "403": "The caller lacks what `x-needs` says.",
-        }
-        return {
-            "x-needs": needs,
-            "responses": {
-                status: {
-                    "description": text,
-                    "headers": {"WWW-Authenticate": {"schema": {"type": "string"}, "description": _CHALLENGES[status]}},
-                    "content": {problems.MEDIA_TYPE: {"schema": problems.SCHEMA}},
-                }
-                for status, text in refused.items()
-            },
-        }
+        refused = openapi.refused(NotSignedIn, TokenRefused, *self._refusals())
+        return {"x-needs": needs, "responses": {str(status): response for status, response in refused.items()}}
 
-
-_CHALLENGES = {
-    "401": "`Bearer`, with `error` where a token was given (RFC 6750).",
-    "403": "Where a surer sign-in is needed: which one, in `acr_values` (RFC 9470).",
-}
+    def _refusals(self) -> Iterator[Refusal | type[Refusal]]:
+        if self._terms:
+            yield TermsNotAccepted(terms=", ".join(sorted(self._terms)))
+        if self._assurance is not Assurance.LOW:
+            yield AssuranceTooLow(assurance=self._assurance.value)
+        if not self._systems:
+            yield NotForSystems
+        if self._organisation:
+            yield NoOrganisationChosen
+        if self._right is not None:
+            yield RightMissing(right=self._right)
 
 
 class Anyone:

@@ -23,9 +23,10 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
-from chassis import access, bodies, problems, telemetry, tracing
+from chassis import access, bodies, openapi, problems, telemetry, tracing
 from chassis.access import Authenticator
 from chassis.errors import Kind, Misconfigured, Refusal
+from chassis.openapi import Recognition
 from chassis.problems import Answerer
 from chassis.scope import entered
 from chassis.texts import Language, Texts
@@ -132,14 +133,16 @@ def create_app(  # noqa: PLR0913 -- a service's choices, each by its name.
     """
     admission = _Admission(largest_body, content_types, origins, same_site, streamed or {}, forms)
     answerer = Answerer((*texts, Texts(LOCALES)), default_language)
-    app = FastAPI(
+    app = _App(
+        recognition=getattr(authenticator, "recognition", None),
         title=title,
         version=version,
         docs_url=None,
         redoc_url=None,
         telemetry=NO_OWN_TELEMETRY,
         redirect_slashes=False,  # A redirect would be built from the Host header.
-        responses={"default": _DOCUMENTED},
+        responses={"default": {"description": "A problem (RFC 9457)."}},
+        generate_unique_id_function=lambda route: route.name,
         exception_handlers={HTTPException: answerer, RequestValidationError: answerer},
         middleware=[
             Middleware(_Answering, answerer=answerer, quiet=frozenset(quiet), trust_traceparent=trust_traceparent),
@@ -154,10 +157,37 @@ def create_app(  # noqa: PLR0913 -- a service's choices, each by its name.
     return app
 
 
-_DOCUMENTED: dict[str, Any] = {
-    "description": "A problem (RFC 9457).",
-    "content": {problems.MEDIA_TYPE: {"schema": problems.SCHEMA}},
-}
+COMMON: Sequence[Exception] = (
+    HTTPException(HTTPStatus.BAD_REQUEST),
+    UnreadableAddress(),
+    bodies.MalformedJson(line=1, column=14),
+    bodies.JsonBeyondLimits(deepest=bodies.DEEPEST),
+    CrossSite(),
+    HTTPException(HTTPStatus.NOT_FOUND),
+    HTTPException(HTTPStatus.METHOD_NOT_ALLOWED),
+    HTTPException(HTTPStatus.REQUEST_TIMEOUT),
+    HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    RequestValidationError([{"loc": ("body", "address"), "type": "missing"}]),
+    HTTPException(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
+    HTTPException(HTTPStatus.INTERNAL_SERVER_ERROR),
+    HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": str(problems.OUTAGE_SECONDS)}),
+)
+"""What an app may answer whatever the route, for its document."""
+
+
+class _App(FastAPI):
+    """A FastAPI whose document says all that it may answer."""
+
+    def __init__(self, *, recognition: Recognition | None, **choices: Any) -> None:
+        super().__init__(**choices)
+        self._recognition = recognition
+
+    def openapi(self) -> dict[str, Any]:
+        """Give the document, made once."""
+        if self.openapi_schema is None:
+            openapi.complete(super().openapi(), COMMON, self._recognition)
+        return super().openapi()
 
 
 class _Answering:

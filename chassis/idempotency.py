@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel
@@ -43,6 +43,22 @@ class IdempotencyKeyNeedsCaller(Refusal):
     """
 
     kind = Kind.INVALID
+
+
+REFUSALS = (IdempotencyKeyReused, IdempotencyKeyUnreadable, IdempotencyKeyNeedsCaller)
+"""What a route that takes keys may decline about them."""
+DOCUMENTED: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": HEADER,
+            "in": "header",
+            "description": "Sent again with the same key within 24 hours, the request is answered again and done once.",
+            "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+            "example": "6f1c1d1e-3a55-4c3f-9a43-0c6f4a3c9f0b",
+        }
+    ]
+}
+"""The `openapi_extra` of a route that takes keys."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 OUTAGE_SECONDS = 5
+REQUEST_ID = "0199a3e2-7c41-7d3a-9c0f-5e8b2d4f6a10"
+"""The request of examples."""
 MOST_FIELDS = 20
 
 _HTTP: Mapping[int, tuple[str, str]] = {
@@ -69,6 +71,7 @@ TEXTS = (*(text for _, text in _HTTP.values()), *_GROUPS.values(), _FIELD)
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
+    "description": "What was declined, and why (RFC 9457). Programs go by `type`, people read `title` and `detail`.",
     "required": ["type", "title", "detail", "status", "instance"],
     "properties": {
         "type": {"type": "string", "format": "uri"},
@@ -129,11 +132,12 @@ class Answerer:
         elif problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("http_failed", error=type(error).__name__, exc_info=error)
         language = choose_language(", ".join(request.headers.getlist("accept-language")) or None, self._default)
-        content = self._content(problem, language, request.state.request_id)
+        content = self.content(problem, language, request.state.request_id)
         headers = {**problem.headers, "Content-Language": language.value}
         return Response(_encode(content), problem.status, headers=headers, media_type=MEDIA_TYPE)
 
-    def _content(self, problem: Problem, language: Language, request_id: str) -> dict[str, object]:
+    def content(self, problem: Problem, language: Language, request_id: str) -> dict[str, object]:
+        """Give what an answer says."""
         said = self._say(problem.text, language, problem.facts)
         content: dict[str, object] = {
             "type": problem.type,
@@ -172,6 +176,12 @@ def problem_of(error: Exception) -> Problem:
             return _http(HTTPStatus.SERVICE_UNAVAILABLE, headers={"Retry-After": str(OUTAGE_SECONDS)})
         case _:
             return _http(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def example_of(error: Exception) -> tuple[Problem, Mapping[str, object]]:
+    """Give the answer to an error as documents show it: in English."""
+    problem = problem_of(error)
+    return problem, Answerer((), Language.EN).content(problem, Language.EN, REQUEST_ID)
 
 
 def status_of(kind: Kind) -> int:  # noqa: C901, PLR0911 -- a table, which the type checker finds complete.

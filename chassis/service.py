@@ -109,7 +109,7 @@ async def serve(service: Service[S], settings: S, *, api: bool, worker: bool, le
         listening = listen(settings.http_host, settings.http_port)
         async with Parts(leaving=leaving) as parts:
             router = partial(health.router, alive=parts.why_not_alive, shows_metrics=settings.metrics_port is None)
-            app = _app(service, settings, [router({"postgres": _not_open}), not_yet()])
+            app = app_of(service, settings, [router({"postgres": _not_open}), not_yet()])
             server = Server(listening, app, drain_seconds=settings.drain_seconds if api else 0)
             beat = pulse()
             parts.start([Part("http", "http", server.run, server.stop), Part("loops", "pulse", beat.run, beat.stop)])
@@ -121,7 +121,7 @@ async def serve(service: Service[S], settings: S, *, api: bool, worker: bool, le
                 served = (*service.routers(runtime), jwks.router(keyring)) if api else ()
                 authenticator = authenticator_of(service, runtime, served) if api else None
                 parts.start([_mirror_part(runtime)] if authenticator else [])
-                server.app = _app(service, settings, [*served, router(checks)], authenticator)
+                server.app = app_of(service, settings, [*served, router(checks)], authenticator)
                 log.info("service_started", port=listening.getsockname()[1])
                 await parts.stopping.wait()
     return parts.exit_code
@@ -161,9 +161,10 @@ def _mirror_part(runtime: Runtime[S]) -> Part:
     return Part("loops", loop.name, loop.run, loop.stop, lambda: runtime.voids.loaded)
 
 
-def _app(
+def app_of(
     service: Service[S], settings: S, routers: Sequence[APIRouter], authenticator: Authenticator | None = None
 ) -> FastAPI:
+    """Make the app that serves these routes of a service."""
     return http.create_app(
         title=service.name,
         version=service.version,

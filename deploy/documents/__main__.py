@@ -15,7 +15,7 @@ from deploy.documents.system import System
 
 
 def write(found: System) -> int:
-    """Write schemas, AsyncAPI documents and docs/messages.md, and name those that changed."""
+    """Write schemas, AsyncAPI and OpenAPI documents and docs/messages.md, and name those that changed."""
     for path in files.write(files.made(found)):
         print(path)
     return 0

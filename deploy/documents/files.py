@@ -8,14 +8,14 @@ from pathlib import Path
 
 from contracts import catalogue, compatibility
 from contracts.catalogue import Schema, text_of
-from deploy.documents import asyncapi, examples, page
+from deploy.documents import asyncapi, examples, openapi, page
 from deploy.documents.system import System
 from deploy.local.folders import CHECKOUT
 from deploy.observability import grafana
 
 SCHEMAS, RELEASED = Path("contracts/schemas"), Path("contracts/released")
 EXAMPLES, DIGESTS = Path("contracts/examples"), RELEASED / "examples.sha256"
-ASYNCAPI, PAGE = Path("docs/asyncapi"), Path("docs/messages.md")
+ASYNCAPI, OPENAPI, PAGE = Path("docs/asyncapi"), Path("docs/openapi"), Path("docs/messages.md")
 
 
 def made(system: System) -> dict[Path, str]:
@@ -23,6 +23,9 @@ def made(system: System) -> dict[Path, str]:
     schemas = {SCHEMAS / f"{message.type}.json": text_of(catalogue.schema_of(message)) for message in system.messages}
     services = {
         ASYNCAPI / f"{service.name}.json": text_of(asyncapi.document(system, service)) for service in system.services
+    }
+    services |= {
+        OPENAPI / f"{service.name}.json": text_of(openapi.document(service.name)) for service in system.services
     }
     return {**schemas, **services, PAGE: page.text(system), **grafana.made()}
 

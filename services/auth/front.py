@@ -1,7 +1,7 @@
 """Front: what every route of auth is served with, and the three cookies that a browser carries."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Cookie, Request, Response
 
@@ -14,9 +14,30 @@ from services.auth.settings import AuthSettings
 BROWSER, SESSION, LINKING = "__Host-browser", "__Host-session", "__Host-linking"
 BROWSER_SECONDS = 180 * 24 * 3600
 
-BrowserCookie = Annotated[str | None, Cookie(alias=BROWSER, max_length=100, pattern="^[A-Za-z0-9_-]*$")]
-SessionCookie = Annotated[str | None, Cookie(alias=SESSION, max_length=100)]
-LinkingCookie = Annotated[str | None, Cookie(alias=LINKING, max_length=100)]
+BrowserCookie = Annotated[
+    str | None,
+    Cookie(
+        alias=BROWSER,
+        max_length=100,
+        pattern="^[A-Za-z0-9_-]*$",
+        description="Names the browser for 180 days: what was asked for is redeemed where it was asked for.",
+    ),
+]
+SessionCookie = Annotated[
+    str | None, Cookie(alias=SESSION, max_length=100, description="The session that the browser has.")
+]
+LinkingCookie = Annotated[
+    str | None, Cookie(alias=LINKING, max_length=100, description="Says who was proven by a provider, to be linked.")
+]
+SETS_SESSION: dict[str, Any] = {
+    "headers": {
+        "Set-Cookie": {
+            "description": f"The new session, `{SESSION}`, which takes the place of the one before.",
+            "schema": {"type": "string"},
+        }
+    }
+}
+"""How a route that logs somebody in documents its answer."""
 
 
 @dataclass(frozen=True, slots=True)

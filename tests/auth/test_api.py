@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -179,10 +180,15 @@ _OBJECTS = st.dictionaries(st.sampled_from(["address", "challenge_id", "code", "
 _BODIES = st.binary(max_size=200) | _OBJECTS.map(lambda value: json.dumps(value).encode())
 
 
+@pytest.fixture
+def app(world: World) -> FastAPI:
+    return world.app()
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=st.sampled_from([ASK, REDEEM]), body=_BODIES, cookie=st.text(st.characters(max_codepoint=255), max_size=40))
-async def test_no_body_and_no_cookie_at_all_make_a_failure(world: World, path: str, body: bytes, cookie: str) -> None:
-    browser = Browser(world.app(), "192.0.2.1")
+async def test_no_body_and_no_cookie_at_all_make_a_failure(app: FastAPI, path: str, body: bytes, cookie: str) -> None:
+    browser = Browser(app, "192.0.2.1")
     headers = {"Content-Type": "application/json", "Cookie": f"__Host-browser={cookie}; __Host-session={cookie}"}
     posted = await browser.send("POST", path, content=body, headers=headers)
     shown = await browser.send("GET", "/v1/session", headers=headers)

@@ -29,7 +29,7 @@ from services.auth.rights import store as rights
 from services.auth.rights.grants import OPERATOR, Giver
 from services.auth.users import api, users
 from services.auth.users.users import NewUser
-from tests.auth.world import World
+from tests.auth.world import DESCRIBED, World
 
 SUPERUSER, STAFF_SUPERUSER, SUPPORT = "auth.superuser", "auth.staff-superuser", "auth.support"
 PAYROLL, COMPANY_USER, UNION = "cases.payroll", "unionfees.company-user", "unionfees.union"
@@ -52,7 +52,9 @@ class Acting:
         who = {CALLER: f"{self.account_id} {self.organisation_id or ''}", "Accept-Language": "en", **(headers or {})}
         transport = httpx2.ASGITransport(self.app, raise_app_exceptions=False, client=(self.source, 40_000))
         async with httpx2.AsyncClient(transport=transport, base_url="https://auth.example.no") as client:
-            return await client.request(method, f"/v1{path}", headers=who, **body)
+            answer = await client.request(method, f"/v1{path}", headers=who, **body)
+        DESCRIBED.check(answer)
+        return answer
 
     async def get(self, path: str, **query: Any) -> Response:
         return await self.send("GET", path, params=query)

@@ -47,6 +47,7 @@ from services.auth.sessions import authentication, token_api, token_keys
 from services.auth.settings import AuthSettings
 from services.auth.terms import api as terms
 from services.auth.users import api as users
+from tests.support import described
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -58,6 +59,8 @@ PASSWORD = "fire blåbær under ei bru"
 SENDER = "ikkesvar@example.no"
 ISSUER = "https://auth.example.no"
 UNION = "Eksempelforbundet"
+DESCRIBED = described.of("auth")
+"""Made here, before any test counts seconds."""
 WRONG = "000000"
 """A code that the scripted chance never gives unless told to."""
 
@@ -103,7 +106,7 @@ class Browser:
     async def send(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **body: Any
     ) -> httpx2.Response:
-        """Send a request with this browser's cookies, and keep those that the answer sets."""
+        """Send a request with this browser's cookies, and keep those that the answer sets; it is as the document says."""
         sent = {"Accept-Language": "en", **(headers or {})}
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
@@ -111,6 +114,7 @@ class Browser:
         async with httpx2.AsyncClient(transport=transport, base_url="https://auth.example.no") as client:
             encoded = [(name.encode(), value.encode("latin-1")) for name, value in sent.items()]
             answer = await client.request(method, path, headers=encoded, **body)
+        DESCRIBED.check(answer)
         self._keep(answer)
         return answer
 

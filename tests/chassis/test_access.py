@@ -35,7 +35,7 @@ def routes() -> APIRouter:
             seen = scope.current()
             return seen.setting if seen else "nothing"
 
-        made.add_api_route(path, see, dependencies=[depends], response_class=PlainTextResponse)
+        made.add_api_route(path, see, name=path[1:], dependencies=[depends], response_class=PlainTextResponse)
 
     route("/mine", access.needs())
     route("/right", access.needs(right="things.read"))

@@ -159,8 +159,11 @@ async def test_headers_beyond_the_limit_are_refused(client: httpx2.AsyncClient) 
 async def test_every_problem_is_documented_and_no_page_is_served(client: httpx2.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     answers = document["paths"]["/v1/things"]["post"]["responses"]
-    assert set(answers) == {"201", "default"}
-    assert set(answers["default"]["content"]) == {"application/problem+json"}
+    assert answers.keys() == {"201", "default"}
+    assert answers["default"] == {"$ref": "#/components/responses/Problem"}
+    common = document["components"]["responses"]["Problem"]["content"]
+    assert common.keys() == {"application/problem+json"}
+    assert {"problem.invalid-fields", "problem.unavailable"} < common["application/problem+json"]["examples"].keys()
     assert [(await client.get(path)).status_code for path in ("/docs", "/redoc")] == [404, 404]
 
 

@@ -128,7 +128,7 @@ async def api(request: pytest.FixtureRequest, clone: Clone, open_as: OpenDatabas
     runtime.voids.update((), {})
     routers = [*declared.routers(runtime), jwks.router(clone.cluster.keyring(name))]
     authenticator = service.authenticator_of(declared, runtime, routers)
-    return served(service._app(declared, told, routers, authenticator))
+    return served(service.app_of(declared, told, routers, authenticator))
 
 
 @pytest.fixture

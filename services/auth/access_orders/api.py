@@ -2,14 +2,15 @@
 
 import unicodedata
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from chassis import access
 from chassis.access import Caller
+from chassis.openapi import refused
 from chassis.scope import SYSTEM
 from chassis.texts import Language
 from contracts.rights import Grantor
@@ -24,10 +25,10 @@ from services.auth.organisations.errors import WrongNumber
 from services.auth.organisations.numbers import Number, read_number
 from services.auth.people.addresses import TypedAddress
 from services.auth.people.errors import AddressTaken
-from services.auth.rights.errors import NoSuchGroup, NotYoursToGrant, OwnRights, SupportMayNot
+from services.auth.rights.errors import NoSuchGroup, NoSuchUser, OwnRights
 from services.auth.users.directory_api import ManagesCompanyUsers
-from services.auth.users.users_api import Cursor, Limit, ManagesUsers, giver_of, organisation_of
-from services.auth.users.views import Groups, TypedName, refused
+from services.auth.users.users_api import GIVING, Cursor, Limit, ManagesUsers, giver_of, organisation_of
+from services.auth.users.views import CURSOR, ORGANISATION, USER, Groups, TypedName
 
 LONGEST_MESSAGE, LONGEST_REASON = 1_000, 500
 _SORT = "id"
@@ -83,12 +84,25 @@ class AccessOrderBody(BaseModel):
 class OrderReceived(BaseModel):
     """The order was received. It goes to whoever may decide, if the organisation is known here."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"ordered_at": "2026-01-31T12:00:00Z"}})
     ordered_at: datetime
+
+
+_ORDER: dict[str, Any] = {
+    "id": "0199a3e2-7c41-7d3a-9c0f-000000000005",
+    "organisation_id": ORGANISATION["id"],
+    "address": "kari@example.no",
+    "full_name": "Kari Nordmann",
+    "groups": ["cases.payroll"],
+    "message": "Jeg begynte i lønnsavdelingen 1. november.",
+    "ordered_at": "2026-01-31T12:00:00Z",
+}
 
 
 class AccessOrderView(BaseModel):
     """An order that waits for a decision."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _ORDER})
     id: UUID
     organisation_id: UUID
     address: str
@@ -101,6 +115,7 @@ class AccessOrderView(BaseModel):
 class AccessOrderPage(BaseModel):
     """Some orders, and where to go on."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [_ORDER], "next_cursor": CURSOR}})
     items: list[AccessOrderView]
     next_cursor: str | None
 
@@ -117,6 +132,7 @@ class DecisionBody(BaseModel):
 class Decided(BaseModel):
     """What came of an order."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"account_id": USER["id"]}})
     account_id: Annotated[UUID | None, Field(description="who has access now; null where it was declined")]
 
 
@@ -133,10 +149,12 @@ def _add_ordering(routes: APIRouter, front: Front) -> None:
     @routes.post(
         "/access-orders",
         status_code=202,
-        responses=refused(NoSuchGroup, TooManyOrders),
+        summary="Order access",
+        responses=refused(NoSuchGroup, TooManyOrders(retry_after=access_orders.WAIT_SECONDS)),
         dependencies=[access.anyone("Whoever orders access has none yet.", sees=SYSTEM)],
     )
     async def order_access(body: AccessOrderBody, request: Request) -> OrderReceived:
+        """Tell whoever may decide that somebody would like access; the answer is the same whatever organisation is named."""
         wish = Wish(
             body.organisation_id,
             body.organisation_number,
@@ -153,28 +171,45 @@ def _add_ordering(routes: APIRouter, front: Front) -> None:
         return OrderReceived(ordered_at=ordered_at)
 
 
-DECIDING = refused(NoSuchOrder, NoSuchGroup, NotYoursToGrant, OwnRights, AddressTaken, SupportMayNot)
+OrderId = Annotated[UUID, Path(description="the order: `id` in the list")]
+DECIDING = refused(NoSuchOrder, NoSuchUser, OwnRights, AddressTaken, *GIVING)
 
 
 def _add_superusers(routes: APIRouter, front: Front) -> None:
-    @routes.get("/access-orders", responses=refused(WrongCursor))
+    @routes.get("/access-orders", summary="List the orders that superusers decide", responses=refused(WrongCursor))
     async def list_access_orders(caller: ManagesUsers, cursor: Cursor = None, limit: Limit = 50) -> AccessOrderPage:
         return await _listed(front, caller, Grantor.SUPERUSER, organisation_of(caller), cursor, limit)
 
-    @routes.post("/access-orders/{order_id}/decisions", status_code=201, responses=DECIDING)
-    async def decide_access_order(order_id: UUID, body: DecisionBody, caller: ManagesUsers) -> Decided:
+    @routes.post(
+        "/access-orders/{order_id}/decisions",
+        status_code=201,
+        summary="Decide an order, as a superuser",
+        responses=DECIDING,
+    )
+    async def decide_access_order(order_id: OrderId, body: DecisionBody, caller: ManagesUsers) -> Decided:
+        """Give access or decline it, once; whoever ordered is told by mail."""
         return await _decided(front, caller, Grantor.SUPERUSER, organisation_of(caller), order_id, body)
 
 
 def _add_unions(routes: APIRouter, front: Front) -> None:
-    @routes.get("/union/access-orders", responses=refused(WrongCursor))
+    @routes.get(
+        "/union/access-orders", summary="List the orders that the union decides", responses=refused(WrongCursor)
+    )
     async def list_access_orders_for_union(
         caller: ManagesCompanyUsers, cursor: Cursor = None, limit: Limit = 50
     ) -> AccessOrderPage:
         return await _listed(front, caller, Grantor.UNION, None, cursor, limit)
 
-    @routes.post("/union/access-orders/{order_id}/decisions", status_code=201, responses=DECIDING)
-    async def decide_access_order_for_union(order_id: UUID, body: DecisionBody, caller: ManagesCompanyUsers) -> Decided:
+    @routes.post(
+        "/union/access-orders/{order_id}/decisions",
+        status_code=201,
+        summary="Decide an order, as the union",
+        responses=DECIDING,
+    )
+    async def decide_access_order_for_union(
+        order_id: OrderId, body: DecisionBody, caller: ManagesCompanyUsers
+    ) -> Decided:
+        """Give access or decline it, once; whoever ordered is told by mail."""
         return await _decided(front, caller, Grantor.UNION, None, order_id, body)
 
 

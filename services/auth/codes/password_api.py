@@ -1,34 +1,30 @@
 """The HTTP edge of forgotten passwords and user names, and of the first password. Alike for members and strangers (sec-A9)."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis import access, idempotency
 from chassis.failpoints import reach
+from chassis.openapi import refused
 from chassis.scope import SYSTEM
 from services.auth.codes import attempts, challenges, new_passwords, store
 from services.auth.codes.api import TypedCode
-from services.auth.codes.errors import WrongCode, WrongLink
+from services.auth.codes.errors import TooManyTries, WrongCode, WrongLink
 from services.auth.codes.new_passwords import Chosen
 from services.auth.codes.purposes import Purpose
-from services.auth.front import BrowserCookie, Front, SessionCookie
+from services.auth.front import SETS_SESSION, BrowserCookie, Front, SessionCookie
 from services.auth.passwords import policy
-from services.auth.passwords.api import NEW_PASSWORD
+from services.auth.passwords.api import BUSY, NEW_PASSWORD, NOT_GOOD_ENOUGH
 from services.auth.passwords.hashing import Hashing
 from services.auth.people.addresses import TypedAddress
 from services.auth.people.user_names import Login, read_login
 from services.auth.sessions import sessions
 from services.auth.sessions.api import SessionView, show_to
 
-REFUSED: dict[int | str, dict[str, Any]] = {
-    403: {"description": "The code or the link is no good: nothing says why."},
-    422: {"description": "The passwords differ, or the new one is not good enough; no try was counted, no code used."},
-    503: {"description": "Too many are logging in."},
-}
 _WORDS = "sju trapper opp til loftet"
 _NEW = {"new_password": _WORDS, "confirmation": _WORDS}
 
@@ -70,6 +66,15 @@ class AskForInstructions(BaseModel):
 class AskedMail(BaseModel):
     """A mail that was asked for; it comes if an account has what was typed, to the address that is registered with it."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "asked_at": "2026-01-31T12:00:00Z",
+                "expires_at": "2026-01-31T12:30:00Z",
+                "sender": "ikkesvar@example.no",
+            }
+        }
+    )
     asked_at: datetime
     expires_at: Annotated[datetime, Field(description="after this it is not sent, and its link is good no more")]
     sender: Annotated[str, Field(description="where the mail comes from; ask IT support about filters (G1, G4)")]
@@ -120,42 +125,67 @@ class _Asking:
 
 
 def _add_mails(routes: APIRouter, asking: _Asking) -> None:
-    @routes.post("/user-name-reminders", status_code=202)
+    @routes.post(
+        "/user-name-reminders",
+        status_code=202,
+        summary="Ask for one's user name by mail",
+        responses=refused(*idempotency.REFUSALS),
+        openapi_extra=idempotency.DOCUMENTED,
+    )
     async def ask_for_user_name(
         body: AskForUserName,
         request: Request,
         browser: Annotated[str, Depends(asking.browser)],
         known: BrowserCookie = None,
     ) -> AskedMail:
+        """Note what is wanted; a mail comes if an account has the address. The answer is the same where none has it."""
         return await asking.ask(Login(body.address), Purpose.USER_NAME, request, browser, known)
 
-    @routes.post("/password-instructions", status_code=202)
+    @routes.post(
+        "/password-instructions",
+        status_code=202,
+        summary="Ask for a link to set a new password with",
+        responses=refused(*idempotency.REFUSALS),
+        openapi_extra=idempotency.DOCUMENTED,
+    )
     async def ask_for_instructions(
         body: AskForInstructions,
         request: Request,
         browser: Annotated[str, Depends(asking.browser)],
         known: BrowserCookie = None,
     ) -> AskedMail:
+        """Note what is wanted; a mail comes if somebody has the user name. The answer is the same where nobody has it."""
         return await asking.ask(read_login(body.user_name), Purpose.PASSWORD_INSTRUCTIONS, request, browser, known)
 
 
 def _add_setting_by_code(routes: APIRouter, front: Front, hashing: Hashing, purpose: Purpose, path: str) -> None:
     database, keys, limits = front.database, front.keys, front.limits
-    too_many: dict[int | str, dict[str, Any]] = {429: {"description": "Too many codes have been tried."}}
+    told = {
+        Purpose.ACTIVATION: "Activate an account: choose its first password with a code",
+        Purpose.PASSWORD_RESET: "Choose a new password with a code",
+    }
 
     @routes.post(
         f"{path}/{{challenge_id}}/password",
         status_code=201,
         name=f"set_password_by_{purpose.value}",
-        responses=REFUSED | too_many,
+        summary=told[purpose],
+        responses={
+            201: SETS_SESSION,
+            **refused(WrongCode, TooManyTries(retry_after=attempts.WAIT_SECONDS), *NOT_GOOD_ENOUGH, BUSY),
+        },
     )
     async def set_password(
-        challenge_id: UUID,
+        challenge_id: Annotated[UUID, Path(description="any of this browser's for the address (G5)")],
         body: NewPassword,
         response: Response,
         browser: Annotated[str, Depends(front.browser_of)],
         before: SessionCookie = None,
     ) -> SessionView:
+        """Set the password and log in, in one step; every other session of the account ends.
+
+        A password that is not good enough uses no code up, and counts as no try. Nothing says why a code is no good.
+        """
         policy.require_same(body.new_password, body.confirmation)
         async with database.transaction() as conn:
             typed = await store.find_login(conn, challenge_id, keys.digest("browser", browser), purpose)
@@ -184,8 +214,17 @@ def _add_setting_by_code(routes: APIRouter, front: Front, hashing: Hashing, purp
 def _add_setting_by_link(routes: APIRouter, front: Front, hashing: Hashing) -> None:
     database, keys, limits = front.database, front.keys, front.limits
 
-    @routes.post("/password-instructions/redemptions", status_code=204, responses=REFUSED)
+    @routes.post(
+        "/password-instructions/redemptions",
+        status_code=204,
+        summary="Choose a new password with the link from the mail",
+        responses=refused(WrongLink, *NOT_GOOD_ENOUGH, BUSY),
+    )
     async def set_password_by_link(body: NewPasswordByLink, browser: Annotated[str, Depends(front.browser_of)]) -> None:
+        """Set the password, in whatever browser; all sessions of the account end, and nobody is logged in by a link.
+
+        A password that is not good enough does not use the link up. Nothing says why a link is no good.
+        """
         policy.require_same(body.new_password, body.confirmation)
         policy.require_good(body.new_password, front.settings.password_words)
         browser_digest = keys.digest("browser", browser)

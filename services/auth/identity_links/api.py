@@ -4,44 +4,65 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis import access
 from chassis.failpoints import reach
+from chassis.openapi import refused
 from chassis.scope import SYSTEM
 from chassis.texts import Language
 from services.auth.codes import attempts, challenges
 from services.auth.codes.api import AskedCode, AskForCode, RedeemCode, TypedCode, show_asked
 from services.auth.codes.challenges import Linking
+from services.auth.codes.errors import TooManyTries, WrongCode
 from services.auth.codes.purposes import Purpose
-from services.auth.front import LINKING, Front, LinkingCookie, SessionCookie, delete_cookie
+from services.auth.front import LINKING, SETS_SESSION, Front, LinkingCookie, SessionCookie, delete_cookie
 from services.auth.identities import store as identities
+from services.auth.identities.errors import IdentityTaken
 from services.auth.identity_links import links, store
-from services.auth.identity_links.errors import CodeNeeded, NothingToLink, PasswordNeeded
+from services.auth.identity_links.errors import CodeNeeded, NoSuchLink, NothingToLink, PasswordNeeded, WrongMobile
 from services.auth.identity_links.store import Page
 from services.auth.identity_links.words import ADVICE, LINKED, PLACEHOLDER, QUESTION, REMOVE, SEND, Words
 from services.auth.identity_providers import pages
 from services.auth.identity_providers.api import Desk
 from services.auth.passwords import passwords
-from services.auth.passwords.errors import WrongPassword
-from services.auth.passwords.hashing import Hashing
+from services.auth.passwords.errors import Busy, TooManyPasswords, WrongPassword
+from services.auth.passwords.hashing import BUSY_SECONDS, Hashing
+from services.auth.people.errors import AddressTaken
 from services.auth.people.user_names import Login
 from services.auth.sessions import sessions
 from services.auth.sessions.api import LoggedIn, SessionView, show_to
 from services.auth.sessions.errors import NotLoggedIn
 
-REFUSED: dict[int | str, dict[str, Any]] = {
-    403: {"description": "The code is no good: nothing says why."},
-    404: {"description": "This browser has proven no identity that waits to be linked."},
-    409: {"description": "The identity, or its person, is linked to another account."},
-    429: {"description": "Too many codes have been tried."},
+_TOO_MANY_TRIES = TooManyTries(retry_after=attempts.WAIT_SECONDS)
+_TOO_MANY_PASSWORDS = TooManyPasswords(retry_after=passwords.HOUR)
+IdentityId = Annotated[UUID, Path(description="the electronic ID: `id` on the page of the account")]
+_ID: dict[str, Any] = {
+    "id": "0199a3e2-7c41-7d3a-9c0f-000000000007",
+    "provider": "id-porten",
+    "title": "ID-porten",
+    "text": "Du kan logge inn med ID-porten.",
+    "activated_at": "2026-01-31T12:00:00Z",
+    "question": "Vil du fjerne koblingen?",
 }
 
 
 class EmailQuestion(BaseModel):
     """What the page asks whose identity is linked to nobody yet (I4, I5, I10)."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "provider": "id-porten",
+                "title": "ID-porten",
+                "question": "Hvilken e-postadresse har du på jobb?",
+                "placeholder": "E-post",
+                "button": "Send",
+                "advice": "Vi sender en kode dit.",
+            }
+        }
+    )
     provider: str
     title: str
     question: str
@@ -53,6 +74,7 @@ class EmailQuestion(BaseModel):
 class LinkedIdentity(BaseModel):
     """The box "Elektronisk ID" (I19)."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _ID})
     id: UUID
     provider: str
     title: str
@@ -64,6 +86,19 @@ class LinkedIdentity(BaseModel):
 class AccountPage(BaseModel):
     """The page "Konto" (I18)."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "email": "kari@example.no",
+                "full_name": "Kari Nordmann",
+                "country": "NO",
+                "language": "nb",
+                "mobile": "+4740000003",
+                "has_password": False,  # nosec B105 -- says whether there is one.
+                "electronic_ids": [_ID],
+            }
+        }
+    )
     email: str
     full_name: str | None
     country: str
@@ -108,7 +143,12 @@ _NOBODY_YET = access.anyone("Whoever links an identity has only just proven it."
 def _add_question(routes: APIRouter, front: Front, desk: Desk) -> None:
     words = Words()
 
-    @routes.get("/identity-links", dependencies=[_NOBODY_YET], responses={404: REFUSED[404]})
+    @routes.get(
+        "/identity-links",
+        summary="Show what is asked before an electronic ID is linked",
+        dependencies=[_NOBODY_YET],
+        responses=refused(NothingToLink),
+    )
     async def show_email_question(request: Request, linking: LinkingCookie = None) -> EmailQuestion:
         language = pages.language_of(request)
         async with front.database.transaction() as conn:
@@ -123,7 +163,13 @@ def _add_question(routes: APIRouter, front: Front, desk: Desk) -> None:
             advice=words.say(ADVICE, language),
         )
 
-    @routes.post("/identity-links", status_code=202, dependencies=[_NOBODY_YET], responses={404: REFUSED[404]})
+    @routes.post(
+        "/identity-links",
+        status_code=202,
+        summary="Ask for a code to link an electronic ID with",
+        dependencies=[_NOBODY_YET],
+        responses=refused(NothingToLink),
+    )
     async def ask_to_link(
         body: AskForCode,
         request: Request,
@@ -151,7 +197,16 @@ def _add_question(routes: APIRouter, front: Front, desk: Desk) -> None:
 def _add_linking(routes: APIRouter, front: Front, desk: Desk) -> None:
     database, keys = front.database, front.keys
 
-    @routes.post("/identity-links/redemptions", status_code=201, dependencies=[_NOBODY_YET], responses=REFUSED)
+    @routes.post(
+        "/identity-links/redemptions",
+        status_code=201,
+        summary="Link an electronic ID with a code, and log in",
+        dependencies=[_NOBODY_YET],
+        responses={
+            201: SETS_SESSION,
+            **refused(WrongCode, NothingToLink, IdentityTaken, AddressTaken, _TOO_MANY_TRIES),
+        },
+    )
     async def link(
         body: RedeemCode,
         response: Response,
@@ -185,7 +240,7 @@ def _add_linking(routes: APIRouter, front: Front, desk: Desk) -> None:
 def _add_page(routes: APIRouter, front: Front, desk: Desk) -> None:
     words = Words()
 
-    @routes.get("/account")
+    @routes.get("/account", summary="Show the page of one's own account")
     async def show_account(caller: LoggedIn, request: Request) -> AccountPage:
         language = pages.language_of(request)
         page = await _page_of(front, caller.account_id)
@@ -214,7 +269,9 @@ def _add_page(routes: APIRouter, front: Front, desk: Desk) -> None:
             electronic_ids=shown,
         )
 
-    @routes.put("/account/mobile", status_code=204)
+    @routes.put(
+        "/account/mobile", status_code=204, summary="Change one's mobile number", responses=refused(WrongMobile)
+    )
     async def change_mobile(body: NewMobile, caller: LoggedIn) -> None:
         mobile = None if body.mobile is None else links.read_mobile(body.mobile)
         async with front.database.transaction() as conn:
@@ -224,7 +281,9 @@ def _add_page(routes: APIRouter, front: Front, desk: Desk) -> None:
 def _add_removing(routes: APIRouter, front: Front, hashing: Hashing) -> None:
     database, keys = front.database, front.keys
 
-    @routes.post("/identity-links/removal-codes", status_code=202)
+    @routes.post(
+        "/identity-links/removal-codes", status_code=202, summary="Ask for a code to remove an electronic ID with"
+    )
     async def ask_to_unlink(
         caller: LoggedIn, request: Request, browser: Annotated[str, Depends(front.browser_of)]
     ) -> AskedCode:
@@ -246,13 +305,20 @@ def _add_removing(routes: APIRouter, front: Front, hashing: Hashing) -> None:
     @routes.delete(
         "/identity-links/{identity_id}",
         status_code=204,
-        responses={
-            404: {"description": "None of yours."},
-            422: {"description": "The password, or the code, is missing."},
-        },
+        summary="Remove an electronic ID",
+        responses=refused(
+            NoSuchLink,
+            PasswordNeeded,
+            CodeNeeded,
+            WrongPassword,
+            WrongCode,
+            _TOO_MANY_TRIES,
+            _TOO_MANY_PASSWORDS,
+            Busy(retry_after=BUSY_SECONDS),
+        ),
     )
     async def unlink(
-        identity_id: UUID,
+        identity_id: IdentityId,
         body: Removal,
         caller: LoggedIn,
         request: Request,

@@ -4,22 +4,44 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis import access, problems
 from chassis.errors import Misconfigured
 from chassis.failpoints import reach
+from chassis.openapi import Responses, refused
 from chassis.scope import SYSTEM
 from chassis.texts import Language
 from chassis.tokens import Assurance
 from services.auth import telemetry
-from services.auth.front import LINKING, SESSION, BrowserCookie, Front, SessionCookie, delete_cookie, set_cookie
+from services.auth.front import (
+    LINKING,
+    SESSION,
+    SETS_SESSION,
+    BrowserCookie,
+    Front,
+    SessionCookie,
+    delete_cookie,
+    set_cookie,
+)
 from services.auth.identities.vault import Vault
 from services.auth.identity_providers import log_ins, pages
 from services.auth.identity_providers.calls import Caller
-from services.auth.identity_providers.errors import LogInFailed, LogInOver, NoSuchProvider, ProviderDistrusted
+from services.auth.identity_providers.errors import (
+    AccountClosed,
+    AssuranceNotReached,
+    LogInCancelled,
+    LogInFailed,
+    LogInOver,
+    NoSuchProvider,
+    NumberMissing,
+    ProviderDistrusted,
+    ProviderUnavailable,
+    TooManyLogIns,
+)
+from services.auth.identity_providers.id_tokens import UnknownKey
 from services.auth.identity_providers.log_ins import LoggedIn, Unlinked, Wanted
 from services.auth.identity_providers.pages import Pages
 from services.auth.identity_providers.profiles import Provider, Providers
@@ -41,7 +63,11 @@ ReturnTo = Annotated[
         description="path to go to afterwards, on this site alone",
     ),
 ]
-Said = Annotated[str | None, Query(max_length=4_000)]
+ProviderName = Annotated[str, Path(description="the provider: `name` in the list")]
+State = Annotated[str | None, Query(max_length=4_000, description="which log-in it is, as it was begun")]
+Code = Annotated[str | None, Query(max_length=4_000, description="what the provider gives for the log-in")]
+Issuer = Annotated[str | None, Query(max_length=4_000, description="who answers (RFC 9207)")]
+Failure = Annotated[str | None, Query(max_length=4_000, description="why the provider logged nobody in")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +100,13 @@ def desk_of(settings: AuthSettings, chance: Chance, caller: Caller | None = None
     return Desk(providers, party, Vault.load(settings.identity_keys))
 
 
+_PROVIDER = {"name": "id-porten", "title": "ID-porten"}
+
+
 class ProviderView(BaseModel):
     """A way to log in, as the log-in page shows it (I3)."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {**_PROVIDER}})
     name: str
     title: str
 
@@ -84,6 +114,7 @@ class ProviderView(BaseModel):
 class ProviderViews(BaseModel):
     """All ways to log in with an electronic ID."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [{**_PROVIDER}]}})
     items: list[ProviderView]
 
 
@@ -100,12 +131,16 @@ class BeginLogIn(BaseModel):
 class BegunLogIn(BaseModel):
     """A log-in that goes on at the provider, within ten minutes, in this browser."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"redirect_url": "https://login.provider.example/authorize?request_uri=urn:7"}}
+    )
     redirect_url: Annotated[str, Field(description="where the browser goes now")]
 
 
 class LogOutView(BaseModel):
     """What is left of a log-out."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"redirect_url": "https://login.provider.example/logout"}})
     redirect_url: Annotated[
         str | None, Field(description="where the browser goes to end the provider's own session too; null: nowhere")
     ]
@@ -121,7 +156,7 @@ class Returned:
 
     @classmethod
     def read(
-        cls, request: Request, state: Said = None, code: Said = None, iss: Said = None, error: Said = None
+        cls, request: Request, state: State = None, code: Code = None, iss: Issuer = None, error: Failure = None
     ) -> "Returned":
         return cls(request, state, Answer(code, iss, error))
 
@@ -142,7 +177,7 @@ def router(front: Front, desk: Desk) -> APIRouter:
 
 
 def _add_beginning(routes: APIRouter, front: Front, desk: Desk) -> None:
-    @routes.get("/identity-providers")
+    @routes.get("/identity-providers", summary="List the ways to log in with an electronic ID")
     async def list_identity_providers(request: Request) -> ProviderViews:
         language = pages.language_of(request)
         items = [ProviderView(name=each.name, title=each.profile.titles.of(language)) for each in desk.providers]
@@ -151,16 +186,15 @@ def _add_beginning(routes: APIRouter, front: Front, desk: Desk) -> None:
     @routes.post(
         "/identity-providers/{name}/log-ins",
         status_code=201,
-        responses={
-            403: {"description": "The provider gave an answer that cannot be trusted."},
-            404: {"description": "There is no such provider."},
-            429: {"description": "Too many log-ins have been begun from this network."},
-            503: {"description": "The provider does not answer."},
-        },
+        summary="Begin a log-in with an electronic ID",
+        responses=refused(
+            NoSuchProvider, TooManyLogIns(retry_after=log_ins.HOUR), ProviderDistrusted(""), ProviderUnavailable("")
+        ),
     )
     async def begin_log_in(
-        name: str, body: BeginLogIn, request: Request, browser: Annotated[str, Depends(front.browser_of)]
+        name: ProviderName, body: BeginLogIn, request: Request, browser: Annotated[str, Depends(front.browser_of)]
     ) -> BegunLogIn:
+        """Note what is wanted, and say where the browser goes to prove who uses it."""
         provider, _ = desk.provider(name)
         language = pages.language_of(request)
         attempt = Attempt(front.chance.token(), browser, front.keys)
@@ -183,18 +217,19 @@ def _add_callback(routes: APIRouter, front: Front, desk: Desk) -> None:
         "/identity-providers/{name}/callback",
         status_code=SEE_OTHER,
         response_class=RedirectResponse,
-        responses={
-            403: {"description": "No log-in came of it; nothing has changed."},
-            404: {"description": "There is no such provider."},
-            503: {"description": "The provider does not answer."},
-        },
+        summary="Come back from a provider",
+        responses={303: SETS_SESSION, **_failed()},
     )
     async def come_back(
-        name: str,
+        name: ProviderName,
         returned: Annotated[Returned, Depends(Returned.read)],
         browser: BrowserCookie = None,
         before: SessionCookie = None,
     ) -> Response:
+        """Complete what this browser began: the session's cookie is set, or whoever is unknown is sent to be linked.
+
+        A browser that shows the answer to a person is given a refusal as a page.
+        """
         provider, vault = desk.provider(name)
         try:
             return await _complete(front, desk.party, provider, vault, returned, browser, before)
@@ -203,6 +238,24 @@ def _add_callback(routes: APIRouter, front: Front, desk: Desk) -> None:
             if not pages.wants_page(returned.request):
                 raise
             return told.failed(failure, pages.language_of(returned.request))
+
+
+def _failed() -> Responses:
+    """Describe how no log-in comes of it: a problem, or a page where a browser asks for one."""
+    responses = refused(
+        NoSuchProvider,
+        LogInOver(""),
+        LogInCancelled(""),
+        ProviderUnavailable(""),
+        ProviderDistrusted(""),
+        UnknownKey(""),
+        AssuranceNotReached(""),
+        NumberMissing(""),
+        AccountClosed(""),
+    )
+    for status in (403, 503):
+        responses[status]["content"]["text/html"] = {"schema": {"type": "string"}}
+    return responses
 
 
 async def _complete(  # noqa: PLR0913, PLR0917 -- what came back, and with what it is completed.
@@ -248,8 +301,9 @@ async def _complete(  # noqa: PLR0913, PLR0917 -- what came back, and with what 
 def _add_log_outs(routes: APIRouter, front: Front, desk: Desk) -> None:
     database = front.database
 
-    @routes.post("/log-outs", responses={401: {"description": "Not logged in."}})
+    @routes.post("/log-outs", summary="Log out, also at the provider", responses=refused(NotLoggedIn))
     async def log_out_everywhere(response: Response, session: SessionCookie = None) -> LogOutView:
+        """End the session here, and say where the browser goes to end the provider's own."""
         if session is None:
             raise NotLoggedIn
         async with database.transaction() as conn:
@@ -269,13 +323,15 @@ def _add_log_outs(routes: APIRouter, front: Front, desk: Desk) -> None:
     @routes.get(
         "/identity-providers/{name}/front-channel-logout",
         response_class=HTMLResponse,
-        responses={404: {"description": "There is no such provider."}},
+        summary="End the sessions that a provider has ended",
+        responses=refused(NoSuchProvider),
     )
     async def log_out_from_there(
-        name: str,
-        iss: Annotated[str, Query(max_length=255)],
-        sid: Annotated[str, Query(min_length=1, max_length=255)],
+        name: ProviderName,
+        iss: Annotated[str, Query(max_length=255, description="who says so: the provider's own name")],
+        sid: Annotated[str, Query(min_length=1, max_length=255, description="the provider's session")],
     ) -> HTMLResponse:
+        """End them; the provider shows this in a frame of its own page (OpenID Connect Front-Channel Logout)."""
         provider, _ = desk.provider(name)
         count = 0
         if provider.profile.front_channel_logout and iss == provider.issuer:

@@ -7,12 +7,23 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chassis import access
 from chassis.failpoints import reach
+from chassis.openapi import refused
 from chassis.scope import SYSTEM
 from services.auth import telemetry
-from services.auth.front import Front, SessionCookie
+from services.auth.front import SETS_SESSION, Front, SessionCookie
 from services.auth.passwords import passwords, policy, store
-from services.auth.passwords.errors import WrongLogin, WrongPassword
-from services.auth.passwords.hashing import Hashing
+from services.auth.passwords.errors import (
+    Busy,
+    CommonPassword,
+    PasswordNamesYou,
+    PasswordsDiffer,
+    PasswordTooLong,
+    PasswordTooShort,
+    TooManyPasswords,
+    WrongLogin,
+    WrongPassword,
+)
+from services.auth.passwords.hashing import BUSY_SECONDS, Hashing
 from services.auth.people.user_names import read_login
 from services.auth.sessions import sessions
 from services.auth.sessions.api import SessionView, show_to
@@ -21,6 +32,18 @@ from services.auth.sessions.errors import NotLoggedIn
 NEW_PASSWORD = "15 characters or more, of any kind; common ones and names are refused"  # noqa: S105 -- words. # nosec B105
 
 _OLD, _NEW = "fire blåbær under ei bru", "sju trapper opp til loftet"
+
+
+NOT_GOOD_ENOUGH = (
+    PasswordsDiffer,
+    PasswordTooShort(least=policy.LEAST_CHARACTERS),
+    PasswordTooLong(most=policy.MOST_BYTES),
+    CommonPassword,
+    PasswordNamesYou,
+)
+"""What is declined about a new password."""
+BUSY = Busy(retry_after=BUSY_SECONDS)
+_TOO_MANY = TooManyPasswords(retry_after=passwords.HOUR)
 
 
 class LogIn(BaseModel):
@@ -68,11 +91,8 @@ def _add_log_in(routes: APIRouter, front: Front, hashing: Hashing) -> None:
     @routes.post(
         "/sessions/by-password",
         status_code=201,
-        responses={
-            403: {"description": "Wrong, blocked, or nobody's: nothing says which."},
-            429: {"description": "Too many wrong passwords from this network."},
-            503: {"description": "Too many are logging in."},
-        },
+        summary="Log in with a password",
+        responses={201: SETS_SESSION, **refused(WrongLogin, _TOO_MANY, BUSY)},
     )
     async def log_in_by_password(
         body: LogIn,
@@ -81,6 +101,7 @@ def _add_log_in(routes: APIRouter, front: Front, hashing: Hashing) -> None:
         browser: Annotated[str, Depends(front.browser_of)],
         before: SessionCookie = None,
     ) -> SessionView:
+        """Start a session. A wrong password, a blocked account and one that is not there are answered alike (sec-A9)."""
         login, source = read_login(body.login), front.source_of(request)
         async with hashing.slot() as slot:
             async with database.transaction() as conn:  # Counted for good before it is compared.
@@ -106,13 +127,8 @@ def _add_change(routes: APIRouter, front: Front, hashing: Hashing) -> None:
     @routes.put(
         "/password",
         status_code=204,
-        responses={
-            401: {"description": "Not logged in."},
-            403: {"description": "The old password is wrong, or there were too many wrong ones in a row."},
-            422: {"description": "The new passwords differ, or the new one is not good enough; nothing was counted."},
-            429: {"description": "Too many wrong passwords from this network."},
-            503: {"description": "Too many are logging in."},
-        },
+        summary="Change one's own password",
+        responses=refused(NotLoggedIn, WrongPassword, *NOT_GOOD_ENOUGH, _TOO_MANY, BUSY),
     )
     async def change_password(
         body: ChangePassword,
@@ -120,6 +136,11 @@ def _add_change(routes: APIRouter, front: Front, hashing: Hashing) -> None:
         browser: Annotated[str, Depends(front.browser_of)],
         session: SessionCookie = None,
     ) -> None:
+        """Set another password, which is good from now on; every other session of the account ends.
+
+        A new password that is not good enough counts as no try. After too many wrong ones in a row the right one is
+        refused as well.
+        """
         if session is None:
             raise NotLoggedIn
         policy.require_same(body.new_password, body.confirmation)

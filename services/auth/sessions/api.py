@@ -1,32 +1,55 @@
 """The HTTP edge of sessions and of access tokens for browsers."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis import access, scope
-from chassis.access import Caller
+from chassis.access import Caller, NotSignedIn, TokenRefused
+from chassis.openapi import refused
 from chassis.postgres import Connection
 from contracts.rights import BY_NAME
 from services.auth.front import SESSION, Front, SessionCookie, delete_cookie, set_cookie
 from services.auth.sessions import access_tokens, refresh_tokens, sessions, store
-from services.auth.sessions.errors import NotLoggedIn
+from services.auth.sessions.errors import (
+    NoSuchSession,
+    NotLoggedIn,
+    OrganisationNotYours,
+    TooManyChains,
+    UnknownAudience,
+)
 from services.auth.sessions.sessions import Method
 from services.auth.sessions.store import Session
 from services.auth.sessions.token_keys import Signer
 from services.auth.terms import terms
+from services.auth.terms.errors import TermsPending
 
 LOGGED_IN = access.needs(organisation=False, sees=scope.SYSTEM)
 LoggedIn = Annotated[Caller, LOGGED_IN]
 """Whoever is logged in, whichever organisation they act for: what these routes show and change is their own."""
+SessionId = Annotated[UUID, Path(description="`session_id` in the list")]
+
+
+_ACCOUNT, _ORGANISATION = "0199a3e2-7c41-7d3a-9c0f-000000000002", "01980a3e-7c41-7d3a-9c0f-000000000001"
+_SESSION: dict[str, Any] = {
+    "account_id": _ACCOUNT,
+    "address": "kari@example.no",
+    "language": "nb",
+    "assurance": "low",
+    "started_at": "2026-01-31T12:00:00Z",
+    "ends_at": "2026-01-31T20:00:00Z",
+    "method": "code",
+    "organisation_id": _ORGANISATION,
+}
 
 
 class SessionView(BaseModel):
     """Who is logged in."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _SESSION})
     account_id: UUID
     address: str
     language: str
@@ -40,6 +63,16 @@ class SessionView(BaseModel):
 class Standing(SessionView):
     """Who is logged in, for whom they act, and what they must still accept."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                **_SESSION,
+                "organisation": "Eksempel AS",
+                "groups": ["cases.payroll"],
+                "pending_terms": ["unionfees.confidentiality"],
+            }
+        }
+    )
     organisation: Annotated[str | None, Field(description="its name")]
     groups: Annotated[list[str], Field(description="the person's groups of rights there")]
     pending_terms: Annotated[
@@ -47,9 +80,22 @@ class Standing(SessionView):
     ]
 
 
+_LISTED: dict[str, Any] = {
+    "session_id": "0199a3e2-7c41-7d3a-9c0f-000000000003",
+    "started_at": "2026-01-31T12:00:00Z",
+    "seen_at": "2026-01-31T12:05:00Z",
+    "ends_at": "2026-01-31T20:00:00Z",
+    "method": "code",
+    "assurance": "low",
+    "organisation_id": _ORGANISATION,
+    "current": True,
+}
+
+
 class ListedSession(BaseModel):
     """A session of one's own."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _LISTED})
     session_id: UUID
     started_at: datetime
     seen_at: datetime
@@ -63,16 +109,20 @@ class ListedSession(BaseModel):
 class ListedSessions(BaseModel):
     """One's own sessions that are open, the one used last first."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [_LISTED]}})
     items: list[ListedSession]
 
 
 class ChooseOrganisation(BaseModel):
     """Which organisation to act for."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"example": {"organisation_id": "01980a3e-7c41-7d3a-9c0f-000000000001"}}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"organisation_id": _ORGANISATION}})
     organisation_id: UUID
+
+
+_BEARER = "Bearer"
+_JWT = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.eyJhdWQiOiJ1bmlvbmZlZXMifQ.c2lnbmF0dXJl"
+_CHAIN = "0199a3e2-7c41-7d3a-9c0f-000000000004.1.NjHy0pKbQyWqf6nT2m1oXc8vZr4uLdEaGiSxBtPwY3k"
 
 
 class AskForToken(BaseModel):
@@ -85,8 +135,18 @@ class AskForToken(BaseModel):
 class TokenView(BaseModel):
     """An access token, for the `Authorization` header: `Bearer <token>`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "access_token": _JWT,
+                "token_type": _BEARER,
+                "expires_in": 60,
+                "audience": "unionfees",
+            }
+        }
+    )
     access_token: str
-    token_type: str = "Bearer"  # noqa: S105 -- RFC 6750's name of the kind.
+    token_type: str = _BEARER
     expires_in: Annotated[int, Field(description="seconds")]
     audience: str
 
@@ -94,6 +154,14 @@ class TokenView(BaseModel):
 class RefreshTokenView(BaseModel):
     """The first token of a chain: each is good for one exchange at /v1/oauth/token, which gives the next."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "refresh_token": _CHAIN,
+                "expires_at": "2026-01-31T20:00:00Z",
+            }
+        }
+    )
     refresh_token: str
     expires_at: Annotated[datetime, Field(description="when the session ends, at the latest")]
 
@@ -110,13 +178,19 @@ def router(front: Front, signer: Signer) -> APIRouter:
 def _add_own_session(routes: APIRouter, front: Front) -> None:
     database = front.database
 
-    @routes.get("/session")
+    @routes.get("/session", summary="Show who is logged in")
     async def show_session(caller: LoggedIn) -> Standing:
+        """Show who is logged in, for whom they act, and which terms they must still accept."""
         async with database.transaction() as conn:
             return await _standing(conn, await _session_of(conn, caller))
 
-    @routes.put("/session/organisation", responses={404: {"description": "No such organisation, or not yours."}})
+    @routes.put(
+        "/session/organisation",
+        summary="Choose which organisation to act for",
+        responses=refused(OrganisationNotYours),
+    )
     async def choose_organisation(body: ChooseOrganisation, caller: LoggedIn) -> Standing:
+        """Act for another organisation from now on, in this session alone."""
         async with database.transaction() as conn:
             session = await _session_of(conn, caller)
             await sessions.choose_organisation(conn, session.id, session.account_id, body.organisation_id)
@@ -125,10 +199,12 @@ def _add_own_session(routes: APIRouter, front: Front) -> None:
     @routes.delete(
         "/session",
         status_code=204,
+        summary="Log out",
+        responses=refused(NotSignedIn, TokenRefused, NotLoggedIn, NoSuchSession),
         dependencies=[access.anyone("Whose session is over already may log out as well.", sees=scope.SYSTEM)],
     )
     async def log_out(request: Request, response: Response, session: SessionCookie = None) -> None:
-        """Log out; a program, which has no cookie, by an access token for auth."""
+        """End the session and void its tokens; a program, which has no cookie, by an access token for auth."""
         if session is not None:
             async with database.transaction() as conn:
                 await sessions.end(conn, session, keys=front.keys)
@@ -140,21 +216,23 @@ def _add_own_session(routes: APIRouter, front: Front) -> None:
 def _add_own_sessions(routes: APIRouter, front: Front) -> None:
     database = front.database
 
-    @routes.get("/sessions")
+    @routes.get("/sessions", summary="List one's own sessions")
     async def list_sessions(caller: LoggedIn) -> ListedSessions:
         async with database.transaction() as conn:
             session = await _session_of(conn, caller)
             found = await store.find_open_sessions(conn, session.account_id)
         return ListedSessions(items=[_listed(each, session.id) for each in found])
 
-    @routes.delete("/sessions", status_code=204)
+    @routes.delete("/sessions", status_code=204, summary="End all of one's sessions but this one")
     async def end_other_sessions(caller: LoggedIn) -> None:
         async with database.transaction() as conn:
             session = await _session_of(conn, caller)
             await sessions.end_others(conn, session.account_id, but=session.id)
 
-    @routes.delete("/sessions/{session_id}", status_code=204, responses={404: {"description": "None of yours."}})
-    async def end_session(session_id: UUID, caller: LoggedIn, response: Response) -> None:
+    @routes.delete(
+        "/sessions/{session_id}", status_code=204, summary="End one of one's sessions", responses=refused(NoSuchSession)
+    )
+    async def end_session(session_id: SessionId, caller: LoggedIn, response: Response) -> None:
         async with database.transaction() as conn:
             session = await _session_of(conn, caller)
             await sessions.end_one(conn, session_id, session.account_id)
@@ -165,15 +243,29 @@ def _add_own_sessions(routes: APIRouter, front: Front) -> None:
 def _add_tokens(routes: APIRouter, front: Front, signer: Signer) -> None:
     database = front.database
 
-    @routes.post("/access-tokens", status_code=201, dependencies=[LOGGED_IN])
+    @routes.post(
+        "/access-tokens",
+        status_code=201,
+        summary="Give an access token for a service",
+        responses=refused(UnknownAudience, TermsPending(terms="unionfees.confidentiality", where=terms.WHERE)),
+        dependencies=[LOGGED_IN],
+    )
     async def give_access_token(body: AskForToken, cookie: SessionCookie = None) -> TokenView:
+        """Give a token with the person's rights in one service at this moment, for the organisation that is acted for."""
         async with database.transaction() as conn:
             session = await _session_of_browser(conn, cookie, front)
             issued = await access_tokens.issue(conn, session, body.audience, signer=signer, chance=front.chance)
         return TokenView(access_token=issued.token, expires_in=issued.seconds, audience=body.audience)
 
-    @routes.post("/refresh-tokens", status_code=201, dependencies=[LOGGED_IN])
+    @routes.post(
+        "/refresh-tokens",
+        status_code=201,
+        summary="Give the first of a chain of refresh tokens",
+        responses=refused(TooManyChains),
+        dependencies=[LOGGED_IN],
+    )
     async def give_refresh_token(cookie: SessionCookie = None) -> RefreshTokenView:
+        """Give a program without cookies what it goes on with; the chain ends with the session."""
         async with database.transaction() as conn:
             session = await _session_of_browser(conn, cookie, front)
             token = await refresh_tokens.start(conn, session.id, keys=front.keys)

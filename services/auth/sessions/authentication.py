@@ -4,6 +4,7 @@ from fastapi import Request
 
 from chassis import access
 from chassis.access import Bearer, Caller
+from chassis.openapi import Recognition
 from chassis.postgres import Connection
 from chassis.service import Runtime
 from chassis.tokens import Assurance
@@ -19,6 +20,18 @@ SERVICE = "auth"
 
 class Authentication:
     """Finds out who sends a request to auth."""
+
+    recognition = Recognition(
+        {
+            "session": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": SESSION,
+                "description": "A browser's session, as the routes that log in give it.",
+            }
+        },
+        (NotLoggedIn,),
+    )
 
     def __init__(self, front: Front, bearer: Bearer) -> None:
         self._front = front

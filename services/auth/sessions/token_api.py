@@ -1,7 +1,7 @@
 """The HTTP edge of tokens for programs: OAuth 2.0's token endpoint (RFC 6749), what it is like (RFC 8414), and its keys."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -10,10 +10,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chassis import access, problems, scope
-from chassis.bodies import FORM
+from chassis.bodies import FORM, JSON
 from chassis.errors import Refusal
 from chassis.failpoints import reach
 from chassis.jwks import JwkSet
+from chassis.openapi import Responses
 from chassis.postgres import Connection
 from chassis.signing import ALGORITHMS
 from services.auth.front import Front
@@ -29,6 +30,7 @@ from services.auth.sessions.errors import (
     UnreadableForm,
 )
 from services.auth.sessions.token_keys import Signer
+from services.auth.terms import terms
 from services.auth.terms.errors import TermsPending
 
 log = structlog.get_logger()
@@ -49,10 +51,21 @@ ERRORS: Mapping[type[Refusal], tuple[str, int]] = {
 """What is declined here, by OAuth's names (RFC 6749, 5.2; RFC 8707; RFC 8628)."""
 
 
+_BEARER = "Bearer"
+_JWT = "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCJ9.eyJhdWQiOiJ1bmlvbmZlZXMifQ.c2lnbmF0dXJl"
+_CHAIN = "0199a3e2-7c41-7d3a-9c0f-000000000004.2.Kq3Wc9nD5fYt7Lx0RbVgHs1mZaPuEjOiXyTrQwNv8B4"
+
+
 class TokenForm(BaseModel):
     """What a program sends, form-encoded; which parameters are needed depends on the grant."""
 
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="ignore",
+        hide_input_in_errors=True,
+        json_schema_extra={
+            "examples": [{"grant_type": "refresh_token", "audience": "unionfees", "refresh_token": _CHAIN}]
+        },
+    )
 
     grant_type: Annotated[str, Field(max_length=100, examples=["client_credentials"])]
     audience: Annotated[str, Field(max_length=100, description="the service that the token is for")]
@@ -68,6 +81,16 @@ class TokenForm(BaseModel):
 class Granted(BaseModel):
     """An access token, and for a refresh token its successor."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "access_token": _JWT,
+                "token_type": _BEARER,
+                "expires_in": 60,
+                "refresh_token": _CHAIN,
+            }
+        }
+    )
     access_token: str
     token_type: str
     expires_in: int
@@ -84,6 +107,19 @@ class OAuthError(BaseModel):
 class Metadata(BaseModel):
     """What this authorization server does (RFC 8414)."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "issuer": "https://auth.example.no",
+                "token_endpoint": f"https://auth.example.no{PATH}",
+                "jwks_uri": f"https://auth.example.no{KEYS_PATH}",
+                "grant_types_supported": ["refresh_token", "client_credentials"],
+                "response_types_supported": [],
+                "token_endpoint_auth_methods_supported": ["private_key_jwt", "none"],
+                "token_endpoint_auth_signing_alg_values_supported": ["ES256", "Ed25519"],
+            }
+        }
+    )
     issuer: str
     token_endpoint: str
     jwks_uri: str
@@ -169,8 +205,9 @@ class _Endpoint:
 
 
 def _granted(issued: AccessToken, refresh_token: str | None = None) -> Granted:
-    kind = "Bearer"
-    return Granted(access_token=issued.token, token_type=kind, expires_in=issued.seconds, refresh_token=refresh_token)
+    return Granted(
+        access_token=issued.token, token_type=_BEARER, expires_in=issued.seconds, refresh_token=refresh_token
+    )
 
 
 def parse_form(body: bytes) -> TokenForm:
@@ -193,36 +230,48 @@ def parse_form(body: bytes) -> TokenForm:
 
 
 def _add_token_endpoint(routes: APIRouter, endpoint: _Endpoint) -> None:
-    refused: dict[int | str, dict[str, Any]] = {
-        status: {"model": OAuthError, "description": f"Declined: {', '.join(sorted(names))}."}
-        for status in (400, 401)
-        if (names := {name for name, its in ERRORS.values() if its == status})
-    }
     form = {"content": {FORM: {"schema": TokenForm.model_json_schema()}}, "required": True}
 
     @routes.post(
         PATH,
         response_model=Granted,
         response_model_exclude_none=True,
-        responses=refused,
+        summary="Give tokens to a program",
+        responses=_documented(),
         openapi_extra={"requestBody": form},
         dependencies=[
             access.anyone("A program shows by its refresh token, or its assertion, who it is.", sees=scope.SYSTEM)
         ],
     )
     async def give_tokens(request: Request) -> Response:
+        """Exchange a refresh token for its successor and an access token, or sign in a system by its assertion (RFC 7523)."""
         try:
             granted = await endpoint.grant(parse_form(await request.body()))
         except tuple(ERRORS) as refusal:
             return _declined(refusal)
-        return Response(granted.model_dump_json(exclude_none=True), media_type="application/json")
+        return Response(granted.model_dump_json(exclude_none=True), media_type=JSON)
+
+
+def _documented() -> Responses:
+    """Describe what is declined by OAuth's names: an answer for each status, in it an example for each refusal."""
+    responses: Responses = {}
+    for refusal, (error, status) in ERRORS.items():
+        text = problems.say(refusal(terms="unionfees.confidentiality", where=terms.WHERE))
+        example = {"summary": error, "value": {"error": error, "error_description": text}}
+        response = responses.setdefault(
+            status, {"model": OAuthError, "description": "Declined.", "content": {JSON: {"examples": {}}}}
+        )
+        response["content"][JSON]["examples"][problems.type_of(refusal).rpartition(":")[2]] = example
+    challenge = {"description": "`Bearer`, with the `error` (RFC 6749, 5.2).", "schema": {"type": "string"}}
+    responses[401]["headers"] = {"WWW-Authenticate": challenge}
+    return responses
 
 
 def _declined(refusal: Refusal) -> Response:
     error, status = ERRORS[type(refusal)]
     headers = {"WWW-Authenticate": f'Bearer error="{error}"'} if status == 401 else {}  # noqa: PLR2004 -- RFC 9110.
     content = OAuthError(error=error, error_description=problems.say(refusal)).model_dump_json()
-    return Response(content, status, headers=headers, media_type="application/json")
+    return Response(content, status, headers=headers, media_type=JSON)
 
 
 def _add_description(routes: APIRouter, signer: Signer) -> None:
@@ -238,10 +287,14 @@ def _add_description(routes: APIRouter, signer: Signer) -> None:
     keys = JwkSet(keys=[dict(key.as_dict(private=False)) for key in signer.public.values()])
     public = access.anyone("What programs must know before they can sign in.")
 
-    @routes.get("/.well-known/oauth-authorization-server", dependencies=[public])
+    @routes.get(
+        "/.well-known/oauth-authorization-server",
+        summary="Say where tokens are given, and how (RFC 8414)",
+        dependencies=[public],
+    )
     async def show_metadata() -> Metadata:
         return metadata
 
-    @routes.get(KEYS_PATH, dependencies=[public])
+    @routes.get(KEYS_PATH, summary="Give the public keys that access tokens are signed with", dependencies=[public])
     async def show_token_keys() -> JwkSet:
         return keys

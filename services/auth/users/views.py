@@ -8,8 +8,6 @@ from uuid import UUID
 from fastapi import Header
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from chassis import problems
-from chassis.errors import Refusal
 from chassis.texts import Language, choose_language
 from contracts.rights import BY_NAME
 from services.auth.organisations.store import Organisation
@@ -24,7 +22,7 @@ from services.auth.users.store import User
 LONGEST_CURSOR, LONGEST_TEXT, MOST_GROUPS = 2_000, 100, 30
 EXAMPLE: dict[str, Any] = {
     "address": "kari@example.no",
-    "user_name": None,
+    "user_name": "kari.nordmann",
     "full_name": "Kari Nordmann",
     "language": "nb",
     "groups": ["cases.payroll"],
@@ -34,6 +32,24 @@ WHAT_TO_DO: Mapping[Language, str] = {
     Language.NN: "E-posten kom ikkje fram. Sjekk stavemåten saman med brukaren, og rett adressa her.",
     Language.EN: "The mail did not arrive. Check the spelling with the user, and correct the address here.",
 }
+USER: dict[str, Any] = {
+    "id": "0199a3e2-7c41-7d3a-9c0f-000000000002",
+    "address": "kari@example.no",
+    "user_name": "kari.nordmann",
+    "full_name": "Kari Nordmann",
+    "language": "nb",
+    "active": True,
+    "groups": ["cases.payroll"],
+    "mail_trouble": {"smtp_code": 550, "noted_at": "2026-01-31T12:00:00Z", "what_to_do": WHAT_TO_DO[Language.NB]},
+    "changed_at": "2026-01-31T12:00:00Z",
+}
+CURSOR = "WyJuYW1lIiwgIm5vcmRtYW5uLCBrYXJpIl0"
+ORGANISATION: dict[str, Any] = {
+    "id": "01980a3e-7c41-7d3a-9c0f-000000000001",
+    "name": "Eksempel AS",
+    "number": "974760673",
+}
+_GROUP: dict[str, Any] = {"name": "cases.payroll", "title": "Lønn"}
 AcceptLanguage = Annotated[str | None, Header(include_in_schema=False)]
 
 
@@ -69,6 +85,7 @@ class MailTroubleView(BaseModel):
 class UserView(BaseModel):
     """A user at home in an organisation, with the rights that they have there."""
 
+    model_config = ConfigDict(json_schema_extra={"example": USER})
     id: UUID
     address: str
     user_name: Annotated[str | None, Field(description="null: logs in with the address (L1)")]
@@ -83,6 +100,7 @@ class UserView(BaseModel):
 class UserPage(BaseModel):
     """Some users, and where to go on."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [USER], "next_cursor": CURSOR}})
     items: list[UserView]
     next_cursor: Annotated[str | None, Field(description="`cursor` of the next page; null at the end")]
 
@@ -122,10 +140,15 @@ class RightsGroupView(BaseModel):
 
 
 class RightsGroupList(BaseModel):
+    """The rights that there are."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [{**_GROUP, "grantable": True}]}})
     items: list[RightsGroupView]
 
 
 class GroupTitle(BaseModel):
+    """Rights that go together, by the name that people know."""
+
     name: str
     title: str
 
@@ -133,6 +156,7 @@ class GroupTitle(BaseModel):
 class OrganisationView(BaseModel):
     """An organisation as public registers show it."""
 
+    model_config = ConfigDict(json_schema_extra={"example": ORGANISATION})
     id: UUID
     name: str
     number: str | None
@@ -141,12 +165,26 @@ class OrganisationView(BaseModel):
 class ActsForView(OrganisationView):
     """An organisation that the caller may act for, and what they may do there."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {**ORGANISATION, "groups": [_GROUP]}})
     groups: list[GroupTitle]
 
 
 class Me(BaseModel):
     """The caller."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "account_id": USER["id"],
+                "address": "kari@example.no",
+                "user_name": "kari.nordmann",
+                "full_name": "Kari Nordmann",
+                "language": "nb",
+                "home": ORGANISATION,
+                "organisations": [{**ORGANISATION, "groups": [_GROUP]}],
+            }
+        }
+    )
     account_id: UUID
     address: str
     user_name: str | None
@@ -189,14 +227,3 @@ def title_of(group: str, language: Language) -> str:
 def language_for(accept_language: str | None) -> Language:
     """Choose the language that the caller asks for."""
     return choose_language(accept_language, Language.NB)
-
-
-def refused(*refusals: type[Refusal]) -> dict[int | str, dict[str, Any]]:
-    """Describe refusals for OpenAPI: one answer a status, with what each says."""
-    texts: dict[int | str, list[str]] = {}
-    for refusal in refusals:
-        texts.setdefault(problems.status_of(refusal.kind), []).append(
-            f"`{problems.type_of(refusal)}`: {problems.text_of(refusal).splitlines()[0]}"
-        )
-    content = {problems.MEDIA_TYPE: {"schema": problems.SCHEMA}}
-    return {status: {"description": " \n".join(said), "content": content} for status, said in texts.items()}
