@@ -192,6 +192,22 @@ async def test_an_account_is_never_found_by_what_a_provider_says_of_an_address(p
     assert await owner.fetchval("select count(*) from auth.sessions") == 0
 
 
+@pytest.mark.goal("sec-A15")
+async def test_an_identity_that_waits_for_a_code_hangs_on_nothing_when_the_address_gets_its_account(
+    place: Place, owner: Owner
+) -> None:
+    """The trojan identifier: who names somebody else's address leaves nothing behind in the account that is made for it."""
+    thief = await proven(place, person=1)
+    challenge, code = await asked(place, thief)
+    await place.world.add(KARI)
+    kari = await place.world.logged_in(KARI)
+    kari.app = place.world.app()
+    assert (await page_of(kari))["electronic_ids"] == []
+    assert (await redeem(thief, challenge, WRONG if code != WRONG else "111111")).status_code == 403
+    assert (await place.log_in(place.browser(), person=1)).headers["location"] == LINK_PAGE
+    assert await owner.fetchval("select count(*) from auth.identities") == 0
+
+
 @pytest.mark.rule("I20")
 async def test_a_person_is_linked_to_one_account_at_a_time_whichever_provider_tells_of_them(
     place: Place, owner: Owner
