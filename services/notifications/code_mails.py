@@ -15,10 +15,7 @@ from services.notifications.store import Mail
 
 LINK = "link_code"
 KINDS: Mapping[str, str] = {
-    "login": "login_code",
-    "activation": "activation_code",
-    "password_reset": "password_reset_code",  # nosec B105 -- the name of a mail
-    "unlink": "unlink_code",
+    purpose: f"{purpose}_code" for purpose in ("login", "activation", "password_reset", "unlink")
 }
 """The mail for each purpose of a code."""
 

@@ -11,7 +11,7 @@ from deploy.local.journey import Person
 from deploy.local.platform import ORGANISATION
 
 PASSWORD, OTHER_PASSWORD = "sju trapper opp til loftet", "fem trapper ned til kjelleren"
-COMMON = "passordpassord1"  # Of many, which is why it is refused. # nosec B105
+COMMON = "passordpassord1"  # Of many, which is why it is refused.
 TERMS, PORTAL = "unionfees.confidentiality", "unionfees"
 TRIES = 5
 OK, CREATED, GONE, DENIED, UNKNOWN, TAKEN, CHANGED, UNTICKED = 200, 201, 204, 403, 404, 409, 412, 422
