@@ -343,6 +343,9 @@ def test_a_key_set_is_read_by_kid_and_one_that_is_missing_is_named(tmp_path: Pat
 
 def test_what_auth_signs_on_the_local_stack_is_good_there(tmp_path: Path) -> None:
     public, private = keysets.make_tokens(tmp_path)
+    (key,) = json.loads(private.read_text())["keys"]
+    alone = tmp_path / "key.json"
+    alone.write_text(json.dumps(key))
     said = claims()
     known = tokens.Verifier(tokens.read_keys(public), issuer=said.issuer, audience=said.audience)
-    assert known.verify(tokens.sign(said, signing.read_key(private))) == said
+    assert known.verify(tokens.sign(said, signing.read_key(alone))) == said

@@ -52,5 +52,5 @@ async def test_whoever_is_blocked_hears_of_it_by_mail(mailbox: Mailbox, crowd: C
         wrong = {"login": person.address, "password": FIRST}
         assert (await stranger.send("POST", "/v1/sessions/by-password", wrong)).status_code == httpx2.codes.FORBIDDEN
     (mail,) = await mailbox.wait_for(1, to=person.address, within=40)
-    assert mail.subject == "Ingen kan logge inn på kontoen din akkurat nå"
+    assert mail.subject == "Kontoen din er midlertidig blokkert"
     assert re.search(r"om 1[45] minutter", mail.text)

@@ -125,8 +125,9 @@ async def test_a_code_links_once_whoever_sends_it_at_the_same_time(place: Place,
     challenge, code = await asked(place, browser)
     copies = [Browser(browser.app, browser.source, dict(browser.cookies)) for _ in range(4)]
     answers = await asyncio.gather(*(redeem(each, challenge, code) for each in copies))
-    assert sorted({answer.status_code for answer in answers} - {404}) == [201, 403]
-    assert sum(answer.status_code == 201 for answer in answers) == 1
+    statuses = [answer.status_code for answer in answers]
+    assert statuses.count(201) == 1
+    assert set(statuses) <= {201, 403, 404}  # Whoever comes late finds the code used, or no proof any more.
     assert await owner.fetchval("select count(*) from auth.accounts") == 1
     assert await owner.fetchval("select count(*) from auth.sessions") == 1
 
