@@ -4,7 +4,6 @@ A token that is no JWT as auth writes it is refused whatever else it is: at most
 from our key and never from the token, no header parameter besides the three, no name twice (RFC 8725, sec-A11).
 """
 
-import base64
 import json
 import re
 import time
@@ -13,15 +12,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 from uuid import UUID
 
 from joserfc import jws
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from chassis import signing
+from chassis import signing, strict_json
 from chassis.errors import Misconfigured
 from chassis.signing import ALGORITHMS, Key
+from chassis.strict_json import NotAnObject
 
 TYPE = "at+jwt"
 LARGEST = 8_192
@@ -170,7 +170,7 @@ class Verifier:
             raise BadToken("too large")
         if not _COMPACT.fullmatch(token):
             raise BadToken("no compact JWS")
-        key = self._key_of(_json(token.partition(".")[0], "the header"))
+        key = self._key_of(_header(token))
         try:
             content = jws.deserialize_compact(token, key, registry=_REGISTRY).payload
         except Exception:  # A stranger's token makes the library raise anything.
@@ -256,30 +256,15 @@ def _read(content: bytes) -> _Body:
     return body
 
 
-def _json(part: str, what: str) -> Mapping[str, Any]:
-    try:
-        content = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
-    except ValueError:
-        raise BadToken(f"{what} cannot be read") from None
-    return _parsed(content, what)
-
-
 def _parsed(content: bytes, what: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(content, object_pairs_hook=_once, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        raise BadToken(f"{what} cannot be read") from None
-    if not isinstance(found, dict):
-        raise BadToken(f"{what} is no object")
-    return found
+        return strict_json.read_object(content)
+    except NotAnObject as error:
+        raise BadToken(f"{what} {error}") from None
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands there twice")
-    return found
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+def _header(token: str) -> Mapping[str, Any]:
+    try:
+        return strict_json.read_part(token.partition(".")[0])
+    except NotAnObject as error:
+        raise BadToken(f"the header {error}") from None

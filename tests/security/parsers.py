@@ -26,13 +26,27 @@ from pydantic import SecretStr, ValidationError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
-from chassis import bodies, handlers, http, idempotency, requests, sealing, settings, signing, texts, tokens, tracing
+from chassis import (
+    bodies,
+    handlers,
+    http,
+    idempotency,
+    requests,
+    sealing,
+    settings,
+    signing,
+    strict_json,
+    texts,
+    tokens,
+    tracing,
+)
 from chassis.arrival import ATTRIBUTES, Arrival, Broken, read_envelope
 from chassis.commands import command
 from chassis.errors import Misconfigured
 from chassis.idempotency import IdempotencyKeyNeedsCaller, IdempotencyKeyUnreadable
 from chassis.sealing import CannotOpen, Keyring, Place
 from chassis.signing import NotProven
+from chassis.strict_json import NotAnObject
 from chassis.systems import System, Systems
 from chassis.texts import CatalogueError, Language, Texts
 from chassis.tokens import Assurance, BadToken
@@ -489,6 +503,8 @@ PARSERS: Mapping[str, Parser] = {
     "chassis.texts.choose_language": Parser(
         lambda header: texts.choose_language(header, Language.EN), st.none() | _LATIN, NEVER, _is_a_language
     ),
+    "chassis.strict_json.read_object": Parser(strict_json.read_object, st.binary(), (NotAnObject,)),
+    "chassis.strict_json.read_part": Parser(strict_json.read_part, st.text(), (NotAnObject,)),
     "chassis.tokens.Verifier.verify": Parser(tickets.verifier().verify, TOKENS, (BadToken,)),
     "chassis.tokens.read_keys": Parser(_read_token_keys, CONFIGURED, CONFIG),
     "chassis.tracing.read_header": Parser(

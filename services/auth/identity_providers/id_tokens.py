@@ -4,16 +4,16 @@ OpenID Connect Core, 3.1.3.7, and RFC 8725: the algorithm is one of the profile'
 that the provider publishes; no name twice (sec-A13).
 """
 
-import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from chassis import strict_json
+from chassis.strict_json import NotAnObject
 from chassis.tokens import Assurance
 from services.auth.identities import numbers
 from services.auth.identities.errors import WrongIdentityNumber
@@ -167,22 +167,6 @@ def _number(content: Mapping[str, Any], profile: Profile) -> IdentityNumber | No
 
 def _object(part: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(
-            base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)), object_pairs_hook=_once, parse_constant=_refuse
-        )
-    except (ValueError, RecursionError):
-        raise ProviderDistrusted("id_token: what cannot be read") from None
-    if not isinstance(found, dict):
-        raise ProviderDistrusted("id_token: no object")
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands there twice")
-    return found
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+        return strict_json.read_part(part)
+    except NotAnObject as error:
+        raise ProviderDistrusted(f"id_token: a part that {error}") from None

@@ -1,16 +1,16 @@
 """Assertions: how a system proves which one it is: a JWT signed with its own key, taken once (RFC 7523, private_key_jwt)."""
 
-import base64
-import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 from joserfc import jws
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from chassis import strict_json
 from chassis.signing import ALGORITHMS, Key
+from chassis.strict_json import NotAnObject
 from chassis.systems import System, Systems
 
 LARGEST = 8_192
@@ -96,22 +96,6 @@ def _claims(part: str) -> _Claims:
 
 def _object(part: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(
-            base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)), object_pairs_hook=_once, parse_constant=_refuse
-        )
-    except (ValueError, RecursionError):
-        raise NotProven("what cannot be read") from None
-    if not isinstance(found, dict):
-        raise NotProven("no object")
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands there twice")
-    return found
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+        return strict_json.read_part(part)
+    except NotAnObject as error:
+        raise NotProven(f"a part that {error}") from None
