@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.postgres import Connection, Database
+from services.notifications import courier as module
 from services.notifications import store
 from services.notifications.courier import Courier
 from services.notifications.settings import NotificationsSettings
@@ -65,6 +66,23 @@ async def test_a_courier_that_was_overtaken_before_the_text_sends_and_settles_no
     assert (mailbox.times("RCPT"), mailbox.times("DATA")) == (2, 1)
     assert len(mailbox.mails.listed()) == 1
     assert [kind for kind, _ in await rows.events()] == ["notifications.MailDelivered.v1"]
+
+
+@pytest.mark.goal("rel-R14")
+async def test_a_claim_that_postgres_confirmed_too_late_is_not_used(
+    auth: Auth, courier: Courier, mailbox: OverheardMailbox, kari: UUID, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then it may have run out, and another courier is at it: seen on a network that stood still for seconds."""
+    await auth.tell(code(kari))
+    moments = iter([0.0, module.MARGIN_SECONDS + 0.1])
+    with monkeypatch.context() as slow:
+        slow.setattr(module, "monotonic", lambda: next(moments))
+        assert await courier.tick() == 1
+    assert (mailbox.times("RCPT"), mailbox.times("DATA")) == (1, 0)
+    assert await rows.events() == []
+    await rows.end_leases()
+    await drain(courier)
+    assert mailbox.times("DATA") == len(mailbox.mails.listed()) == 1
 
 
 async def test_a_courier_that_was_overtaken_after_the_text_settles_nothing(
